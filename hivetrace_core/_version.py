@@ -1,0 +1,3 @@
+"""The version, as installed."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,134 @@
+"""Every exception a user can meet.
+
+    HiveTraceError
+    ├── ConfigError                 the caller's input is wrong: config, options, arguments
+    ├── RunError                    a run folder cannot be used: locked, corrupt, full, too new
+    ├── PluginError
+    │   ├── UnknownModelError       no plugin has that name
+    │   ├── NameConflictError       two distributions have that name
+    │   ├── PluginLoadError         the plugin is broken
+    │   ├── IncompatiblePluginError the plugin wants another plugin API
+    │   └── MissingDependencyError  the plugin needs a package that is not installed
+    └── ModelError                  a request got no usable answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+ErrorKind: TypeAlias = Literal[
+    "authentication",
+    "permission",
+    "rate_limit",
+    "quota",
+    "context_length",
+    "bad_request",
+    "not_found",
+    "timeout",
+    "connection",
+    "server",
+    "response_format",
+    "unexpected",
+    "not_sent",
+]
+
+ERROR_KINDS: Final[frozenset[str]] = frozenset(ErrorKind.__args__)  # type: ignore[attr-defined]  # typing has no name for it
+
+RETRYABLE_KINDS: Final[frozenset[str]] = frozenset({"rate_limit", "timeout", "connection", "server"})
+"""Kinds that another attempt may cure. A single error can say otherwise (`ModelError.retryable`)."""
+
+
+class HiveTraceError(Exception):
+    """Base of all errors that HiveTrace raises on purpose. The message is fit for a user to read."""
+
+
+class ConfigError(HiveTraceError):
+    """A config, an option or an argument is wrong; nothing was sent."""
+
+
+class RunError(HiveTraceError):
+    """A run folder cannot be created, read or written; what it already holds is untouched."""
+
+
+class PluginError(HiveTraceError):
+    """Base of what can go wrong between a name and a model class."""
+
+
+class UnknownModelError(PluginError):
+    """No installed plugin and no registered model answers to the name."""
+
+
+class NameConflictError(PluginError):
+    """Several distributions, or several plugins' patterns, claim the same name."""
+
+
+class PluginLoadError(PluginError):
+    """A plugin was found but could not be loaded, or does not keep its side of the contract."""
+
+
+class IncompatiblePluginError(PluginError):
+    """A plugin was written for another version of the plugin API."""
+
+
+class MissingDependencyError(PluginError):
+    """A plugin needs a package that is not installed; the message has the install line."""
+
+
+class ModelError(HiveTraceError):
+    """A request that ended without a usable answer.
+
+    Raised by single calls; in batch calls it becomes the `error` of that prompt's response. A safety block is never a
+    `ModelError`.
+
+    Args:
+        message: What happened, where, and what to do next; without keys, headers or tracebacks.
+        kind: One of `ErrorKind`.
+        provider: Name of the plugin.
+        model: The provider's model id.
+        status: HTTP status, where there was one.
+        code: The provider's own error code.
+        retry_after: Seconds that the provider asked to wait.
+        retryable: Whether another attempt may help; by default decided by `kind` (`RETRYABLE_KINDS`).
+        attempts: Requests that were sent, this one included; 0 when nothing was.
+        request_id: The provider's id of the request.
+        response: What was received before the failure (a partial answer), or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ErrorKind = "unexpected",
+        provider: str | None = None,
+        model: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        attempts: int = 0,
+        request_id: str | None = None,
+        response: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind: ErrorKind = kind
+        self.provider = provider
+        self.model = model
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+        self.retryable = kind in RETRYABLE_KINDS if retryable is None else retryable
+        self.attempts = attempts
+        self.request_id = request_id
+        self.response = response
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments are invisible to the default pickling of exceptions.
+        return _rebuild, (type(self), self.message, {**self.__dict__})
+
+
+def _rebuild(cls: type[ModelError], message: str, state: dict[str, Any]) -> ModelError:
+    error = cls(message)
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,265 @@
+"""Responses: their shape, and the pure functions that read an outcome out of one.
+
+A response is a plain, JSON-ready dict. Providers return complete ones; a custom model may return as little as
+`{"content": "..."}` and may put `model` or `finish_reason` at the top level. The functions here read both places, add
+what is missing under `response_metadata`, and never move or drop a key of the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NotRequired, Required, TypeAlias, TypedDict
+
+from .errors import ErrorKind, ModelError
+
+Outcome: TypeAlias = Literal["answered", "truncated", "refused", "blocked", "tool_calls", "empty", "failed", "unknown"]
+FinishReason: TypeAlias = Literal["stop", "length", "content_filter", "tool_calls", "error", "unknown"]
+
+OUTCOMES: Final[tuple[Outcome, ...]] = (
+    "failed",
+    "blocked",
+    "refused",
+    "tool_calls",
+    "truncated",
+    "empty",
+    "unknown",
+    "answered",
+)
+"""Every outcome, in order of precedence: where several apply, the first one is the outcome."""
+
+_FINISH_REASONS: Final[frozenset[str]] = frozenset({"stop", "length", "content_filter", "tool_calls", "error", "unknown"})
+
+
+class BlockCategory(TypedDict, total=False):
+    """One category that a filter named."""
+
+    name: Required[str]
+    severity: str | None
+
+
+class Evidence(TypedDict):
+    """Where in the raw payload the signal was found."""
+
+    path: str
+    value: Any
+
+
+class Block(TypedDict, total=False):
+    """Why a response counts as blocked or refused."""
+
+    stage: Required[Literal["prompt", "response", "unspecified"]]
+    categories: list[BlockCategory]
+    rule: Required[str]
+    evidence: Evidence
+
+
+class Usage(TypedDict, total=False):
+    """Tokens, as the provider counted them."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    reasoning_tokens: int | None
+    cached_tokens: int | None
+
+
+class ResponseMetadata(TypedDict, total=False):
+    """What is known about one answer. Providers add fields of their own."""
+
+    model_name: str
+    provider: str
+    finish_reason: FinishReason
+    native_finish_reason: str | None
+    outcome: Outcome
+    block: Block
+    usage: Usage
+    tool_calls: list[Any]
+    reasoning: str
+    attempts: int
+    latency_s: float
+    request_id: str | None
+    index: int
+
+
+class ErrorInfo(TypedDict, total=False):
+    """The `error` of a failed batch item."""
+
+    kind: Required[ErrorKind]
+    message: Required[str]
+    status: int | None
+    code: str | None
+    retryable: Required[bool]
+    retry_after: float | None
+
+
+class ModelResponse(TypedDict):
+    """One prompt's response."""
+
+    content: str
+    response_metadata: ResponseMetadata
+    error: NotRequired[ErrorInfo]
+
+
+class ResponseChunk(TypedDict):
+    """A piece of a streamed answer; the last one has the metadata of the whole."""
+
+    content: str
+    response_metadata: NotRequired[ResponseMetadata]
+
+
+@dataclass(slots=True)
+class Reply:
+    """One attempt as it came over the wire, before anybody interpreted it.
+
+    Attributes:
+        payload: The decoded JSON body, or the text where it was not JSON, or None where there was no body.
+        status: HTTP status; 200 for transports without one.
+        headers: Response headers, names in lower case.
+    """
+
+    payload: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def metadata_of(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `response_metadata` of any dict; an empty mapping where there is none. Never raises."""
+    metadata = response.get("response_metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def read(response: Mapping[str, Any], key: str, *aliases: str) -> Any:
+    """A value from `response_metadata` or, for custom models, from the top level; None where neither has it."""
+    metadata = metadata_of(response)
+    for name in (key, *aliases):
+        for place in (metadata, response):
+            value = place.get(name)
+            if value is not None:
+                return value
+    return None
+
+
+def outcome_of(response: Mapping[str, Any]) -> Outcome:
+    """The outcome that a response names, or else the one that its content and finish reason amount to.
+
+    Pure and total: any mapping gives one of `OUTCOMES`. A name outside the vocabulary is `unknown`, never a success.
+    """
+    named = read(response, "outcome")
+    if named is not None:
+        return named if named in OUTCOMES else "unknown"
+    return derive_outcome(response)
+
+
+def derive_outcome(response: Mapping[str, Any], *, blocked: bool | None = None) -> Outcome:
+    """The outcome by content and finish reason alone, whatever the response says about itself.
+
+    Args:
+        response: Any mapping.
+        blocked: What a custom `is_answer_blocked` decided; None to read it from the finish reason.
+    """
+    finish = read(response, "finish_reason")
+    if response.get("error") or finish == "error":
+        return "failed"
+    if finish == "content_filter" if blocked is None else blocked:
+        return "blocked"
+    if finish == "tool_calls" or read(response, "tool_calls"):
+        return "tool_calls"
+    if finish == "length":
+        return "truncated"
+    content = response.get("content")
+    if not content:
+        return "empty"
+    if not isinstance(content, str):
+        return "unknown"
+    if finish in ("stop", "content_filter") or finish is None:
+        return "answered"
+    return "unknown"
+
+
+def finish_reason_of(response: Mapping[str, Any]) -> FinishReason:
+    """The neutral finish reason; `unknown` for a word outside the vocabulary or for none at all."""
+    finish = read(response, "finish_reason")
+    return finish if isinstance(finish, str) and finish in _FINISH_REASONS else "unknown"  # type: ignore[return-value]  # checked
+
+
+def settle(
+    response: Mapping[str, Any],
+    *,
+    model_name: str,
+    provider: str | None = None,
+    is_blocked: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> dict[str, Any]:
+    """Complete a custom model's answer: every fact that core promises is under `response_metadata` afterwards.
+
+    Args:
+        response: What the model returned.
+        model_name: Used where the response does not say which model answered.
+        provider: Name under which the model was registered.
+        is_blocked: The model's own `is_answer_blocked`, where it has overridden it. It decides blocked or not (never on a
+            failed response) and may raise: then its exception propagates.
+
+    Returns:
+        A new dict with all the keys of the given one.
+    """
+    metadata: dict[str, Any] = dict(metadata_of(response))
+    outcome = outcome_of(response)
+    if is_blocked is not None and outcome != "failed":
+        if is_blocked(response):
+            outcome = "blocked"
+            metadata["block"] = {"stage": "unspecified", "categories": [], "rule": "is_answer_blocked"}
+        elif outcome == "blocked":
+            outcome = derive_outcome(response, blocked=False)
+            metadata.pop("block", None)
+    elif outcome == "blocked":
+        metadata.setdefault("block", {"stage": "unspecified", "categories": [], "rule": "finish_reason"})
+    metadata["outcome"] = outcome
+    metadata.setdefault("model_name", read(response, "model_name", "model") or model_name)
+    if provider is not None:
+        metadata.setdefault("provider", provider)
+    if "finish_reason" not in metadata:
+        native = read(response, "finish_reason")
+        metadata["finish_reason"] = _implied_finish(outcome) if native is None else finish_reason_of(response)
+    settled = dict(response)
+    settled["response_metadata"] = metadata
+    return settled
+
+
+def _implied_finish(outcome: Outcome) -> FinishReason:
+    implied: dict[str, FinishReason] = {"answered": "stop", "empty": "stop", "failed": "error", "blocked": "content_filter"}
+    return implied.get(outcome, "unknown")
+
+
+def error_info(error: ModelError) -> ErrorInfo:
+    """The JSON form of an error, as it stands in a failed batch item and in the journal."""
+    info: ErrorInfo = {
+        "kind": error.kind,
+        "message": error.message,
+        "status": error.status,
+        "retryable": error.retryable,
+    }
+    if error.code is not None:
+        info["code"] = error.code
+    if error.retry_after is not None:
+        info["retry_after"] = error.retry_after
+    return info
+
+
+def failed_response(error: ModelError, *, index: int | None = None, latency_s: float | None = None) -> ModelResponse:
+    """The response that stands in the place of a prompt that failed; a partial answer keeps its text."""
+    partial: Mapping[str, Any] = error.response or {}
+    metadata: dict[str, Any] = {
+        **metadata_of(partial),
+        "model_name": read(partial, "model_name", "model") or error.model or "",
+        "finish_reason": "error",
+        "outcome": "failed",
+        "attempts": error.attempts,
+    }
+    optional = {"provider": error.provider, "request_id": error.request_id, "latency_s": latency_s, "index": index}
+    metadata.update((key, value) for key, value in optional.items() if value is not None)
+    content = partial.get("content")
+    return {
+        "content": content if isinstance(content, str) else "",
+        "response_metadata": metadata,  # type: ignore[typeddict-item]  # built key by key above
+        "error": error_info(error),
+    }
