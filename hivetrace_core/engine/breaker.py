@@ -1,0 +1,92 @@
+"""The breaker: stop sending when the next request cannot succeed either.
+
+Some failures belong to one prompt (too long, malformed, one that always makes the server fail): they are recorded and the
+others go on. Some belong to the account or the endpoint: a dead key, spent quota, a wrong address. Sending the rest of ten
+thousand prompts against those wastes time and may get the account locked.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from ..errors import ErrorKind, ModelError
+
+TRIP_AFTER: Final[dict[ErrorKind, int]] = {
+    "authentication": 1,
+    "quota": 1,
+    "permission": 3,
+    "not_found": 3,
+    "connection": 10,
+    "timeout": 20,
+    "server": 20,
+    "rate_limit": 20,
+    "response_format": 20,
+}
+"""Failed prompts in a row, with no answer in between, after which nothing more is sent, by the kind of the last one."""
+
+TRIP_AT_START: Final[dict[ErrorKind, int]] = {"permission": 1, "not_found": 1, "connection": 5, "response_format": 5}
+"""The same while no request of this instance was ever answered."""
+
+
+class Breaker:
+    """Counts failures in a row over all calls of one model instance. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._answered = False
+        self.tripped: ModelError | None = None
+        """The failure that stopped everything, or None."""
+
+    def answered(self) -> None:
+        """A request was answered (a block is an answer): all is well."""
+        if self._failures or not self._answered or self.tripped is not None:
+            with self._lock:
+                self._failures = 0
+                self._answered = True
+                self.tripped = None
+
+    def failed(self, error: ModelError) -> bool:
+        """A prompt has failed for good; says whether that trips the breaker (or it was tripped)."""
+        with self._lock:
+            if self.tripped is not None:
+                return True
+            threshold = TRIP_AFTER.get(error.kind)
+            if threshold is None:
+                # The provider did answer: the fault is the prompt's.
+                self._failures = 0
+                return False
+            if not self._answered:
+                threshold = TRIP_AT_START.get(error.kind, threshold)
+            self._failures += 1
+            if self._failures >= threshold:
+                self.tripped = error
+            return self.tripped is not None
+
+    def trip(self, error: ModelError) -> None:
+        """Stop everything because of this error."""
+        with self._lock:
+            if self.tripped is None:
+                self.tripped = error
+
+    def rearm(self) -> None:
+        """A new call may try again; its first failure of the same sort trips the breaker at once."""
+        with self._lock:
+            if self.tripped is not None:
+                self._failures = TRIP_AFTER.get(self.tripped.kind, 1) - 1
+                self.tripped = None
+
+    def not_sent(self) -> ModelError | None:
+        """The error for a prompt that is not sent because the breaker has tripped; None while it has not."""
+        reason = self.tripped
+        if reason is None:
+            return None
+        return ModelError(
+            f"Not sent: sending was stopped after {reason.kind.replace('_', ' ')} ({reason.message})",
+            kind="not_sent",
+            provider=reason.provider,
+            model=reason.model,
+            status=reason.status,
+            code=reason.code,
+        )

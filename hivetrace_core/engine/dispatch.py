@@ -1,0 +1,369 @@
+"""A bounded sliding window over a stream of items.
+
+A fixed number of worker tasks pull items, run one step on each and leave the result for the consumer. A step may ask for
+another turn later (`Again`): the item then waits on a timer and its worker goes on with the next one, so that waiting
+costs no capacity.
+
+Three bounds hold at every moment: `width` steps run; at most `max_open` items are open (running, waiting for another turn,
+or finished and not yet taken by the consumer); and their estimated bytes stay under `max_bytes` (one item is always let
+in). In order, a slow head therefore stalls nobody until the bound is reached, and a slow consumer pushes back on the
+source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ..responses import Reply
+
+MAX_OPEN_BYTES: Final = 256 * 1024 * 1024
+"""Default bound on the estimated bytes of open items and their results."""
+
+CLOSE_PATIENCE_S: Final = 5.0
+"""How long closing waits for steps that do not end when they are cancelled."""
+
+_log = logging.getLogger("hivetrace_core.engine")
+
+_STEPS_PER_BREATH: Final = 16
+"""A worker whose steps never suspend gives way to the event loop after this many."""
+
+
+def max_open_for(width: int) -> int:
+    """Open items allowed for a window of this width.
+
+    With lognormal latencies an ordered window of 1 x width takes 5 times the wall time of an unordered one; 16 x takes
+    none. 32 x leaves room for waiting retries.
+    """
+    return max(1024, 32 * width)
+
+
+class Again:
+    """What a step returns to be run again on the same item.
+
+    Args:
+        delay: Seconds from now.
+    """
+
+    __slots__ = ("delay",)
+
+    def __init__(self, delay: float) -> None:
+        self.delay = delay
+
+
+class Job:
+    """One open item.
+
+    Attributes:
+        index: Position in the input, from 0 (or the number that the source gave).
+        item: What the source yielded.
+        attempts: Requests sent for it so far.
+        first_sent: Monotonic time of the first of them.
+        result: What the last step returned.
+        reply: The raw reply of the last attempt, where the provider has one.
+    """
+
+    __slots__ = ("attempts", "done", "first_sent", "index", "item", "last_error", "reply", "result", "size")
+
+    def __init__(self, index: int, item: Any, size: int = 0) -> None:
+        self.index = index
+        self.item = item
+        self.size = size
+        self.attempts = 0
+        self.first_sent: float | None = None
+        self.last_error: Any = None
+        self.result: Any = None
+        self.reply: Reply | None = None
+        self.done = False
+
+
+Step = Callable[[Job], Awaitable[Any]]
+
+
+def weigh(value: Any) -> int:
+    """Rough bytes of a prompt or a response: its strings, at any depth."""
+    if isinstance(value, (str, bytes, bytearray)):
+        return getsizeof(value)
+    if isinstance(value, Mapping):
+        return 64 + sum(map(weigh, value.values()))
+    if isinstance(value, (list, tuple)):
+        return 64 + sum(map(weigh, value))
+    return 32
+
+
+def _weigh_result(job: Job) -> int:
+    result = job.result
+    content = result.get("content") if isinstance(result, Mapping) else result
+    size = 512 + (getsizeof(content) if isinstance(content, str) else 0)
+    return size + weigh(job.reply.payload) if job.reply is not None else size
+
+
+async def dispatch(
+    source: Iterable[Any] | AsyncIterable[Any],
+    step: Step,
+    *,
+    width: int,
+    ordered: bool = True,
+    numbered: bool = False,
+    max_open: int | None = None,
+    max_bytes: int = MAX_OPEN_BYTES,
+) -> AsyncGenerator[Job, None]:
+    """Run `step` on every item and yield the finished jobs, in input order or as they finish.
+
+    An exception of the source is raised after the jobs of all items before it were yielded. An exception of a step is a
+    fault of the caller's code: everything is cancelled and it propagates. Closing the iterator cancels what is running
+    and waits until it is gone.
+
+    Args:
+        source: Items; pulled lazily, one at a time, in the running loop.
+        step: Returns the result, or `Again`.
+        width: Steps running at once.
+        ordered: Yield in input order.
+        numbered: The source yields `(index, item)` pairs.
+        max_open: Bound on open items; by default `max_open_for(width)`.
+        max_bytes: Bound on the estimated bytes of open items.
+    """
+    if width < 1:
+        raise ValueError(f"width must be at least 1, not {width}")
+    window = _Window(source, step, width, ordered, numbered, max_open or max_open_for(width), max_bytes)
+    try:
+        window.spawn()
+        while (job := window.take()) is not None or (job := await window.arrival()) is not None:
+            yield job
+    finally:
+        await window.close()
+
+
+class _Window:
+    def __init__(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        step: Step,
+        width: int,
+        ordered: bool,
+        numbered: bool,
+        max_open: int,
+        max_bytes: int,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._step = step
+        self._width = width
+        self._ordered = ordered
+        self._numbered = numbered
+        self._max_open = max_open
+        self._max_bytes = max_bytes
+        self._next: Any = None
+        self._anext: Any = None
+        if isinstance(source, AsyncIterable):
+            self._anext = source.__aiter__().__anext__
+        else:
+            self._next = iter(source).__next__
+        self._pulled = 0
+        self._open = 0
+        self._bytes = 0
+        self._exhausted = False
+        self._pulling = False
+        self._source_error: BaseException | None = None
+        self._fault: BaseException | None = None
+        self._closed = False
+        self._line: deque[Job] = deque()  # ordered: every open job in input order; unordered: the finished ones
+        self._again: deque[Job] = deque()  # timers that have run out
+        self._timers: dict[Job, asyncio.TimerHandle] = {}
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+
+    # The consumer's side
+
+    def take(self) -> Job | None:
+        """The next finished job, if it is there already."""
+        line = self._line
+        if self._fault is not None or not line or (self._ordered and not line[0].done):
+            return None
+        job = line.popleft()
+        self._open -= 1
+        self._bytes -= job.size
+        if self._idle and not (self._exhausted or self._pulling):
+            self._wake()
+        return job
+
+    async def arrival(self) -> Job | None:
+        """The next finished job; None when there will be no more."""
+        while True:
+            if self._fault is not None:
+                raise self._fault
+            if (job := self.take()) is not None:
+                return job
+            if self._exhausted and not self._open:
+                if self._source_error is not None:
+                    raise self._source_error
+                return None
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    async def close(self) -> None:
+        """Cancel what runs and wait for it to end."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        # A worker may need several loop turns to unwind; a cancellation of ours must not cut that short.
+        cancelled: asyncio.CancelledError | None = None
+        patience = self._loop.time() + CLOSE_PATIENCE_S
+        while pending := [worker for worker in workers if not worker.done()]:
+            left = patience - self._loop.time()
+            if left <= 0:
+                _log.warning("%d step(s) ignored their cancellation and were left behind", len(pending))
+                break
+            try:
+                await asyncio.wait(pending, timeout=left)
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled
+
+    # The workers' side
+
+    def spawn(self) -> None:
+        worker = self._loop.create_task(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (fault := worker.exception()) is not None:
+            self._fail(fault)
+
+    async def _work(self) -> None:
+        steps = 0
+        while not self._closed:
+            if self._again:
+                job = self._again.popleft()
+            elif self._pulling or self._exhausted or not self._room():
+                await self._sleep()
+                continue
+            else:
+                pulled = self._pull() if self._next is not None else await self._apull()
+                if pulled is None:
+                    continue
+                job = pulled
+            if self._idle:
+                if self._again or (not self._exhausted and self._room()):
+                    self._wake()
+            elif len(self._workers) < self._width and not self._exhausted:
+                self.spawn()
+            result = await self._step(job)
+            if type(result) is Again:
+                self._timers[job] = self._loop.call_later(result.delay, self._ready, job)
+            else:
+                self._finish(job, result)
+            steps += 1
+            if steps % _STEPS_PER_BREATH == 0:
+                await asyncio.sleep(0)
+
+    def _room(self) -> bool:
+        return self._open < self._max_open and (self._bytes < self._max_bytes or not self._open)
+
+    def _pull(self) -> Job | None:
+        try:
+            item = self._next()
+        except StopIteration:
+            self._end_of_source(None)
+        except Exception as exc:
+            self._end_of_source(exc)
+        else:
+            return self._opened(item)
+        return None
+
+    async def _apull(self) -> Job | None:
+        self._pulling = True
+        try:
+            item = await self._anext()
+        except StopAsyncIteration:
+            self._end_of_source(None)
+        except Exception as exc:
+            self._end_of_source(exc)
+        else:
+            return self._opened(item)
+        finally:
+            self._pulling = False
+        return None
+
+    def _opened(self, item: Any) -> Job:
+        if self._numbered:
+            index, item = item
+        else:
+            index = self._pulled
+        self._pulled += 1
+        job = Job(index, item, getsizeof(item) if type(item) is str else weigh(item))
+        self._open += 1
+        self._bytes += job.size
+        if self._ordered:
+            self._line.append(job)
+        return job
+
+    def _end_of_source(self, error: BaseException | None) -> None:
+        self._exhausted = True
+        self._source_error = error
+        if not self._open:
+            self._arrived()
+
+    def _finish(self, job: Job, result: Any) -> None:
+        job.result = result
+        job.done = True
+        grown = _weigh_result(job)
+        job.size += grown
+        self._bytes += grown
+        line = self._line
+        if not self._ordered:
+            line.append(job)
+        elif line[0] is not job:
+            return
+        if self._waiter is not None:
+            self._arrived()
+
+    def _arrived(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _ready(self, job: Job) -> None:
+        del self._timers[job]
+        self._again.append(job)
+        if self._idle:
+            self._wake()
+        elif len(self._workers) < self._width:
+            self.spawn()
+
+    async def _sleep(self) -> None:
+        alarm = self._loop.create_future()
+        self._idle.append(alarm)
+        try:
+            await alarm
+        except asyncio.CancelledError:
+            # The call may have come with the cancellation; somebody else must hear it then.
+            if alarm.done() and not alarm.cancelled():
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        while self._idle:
+            alarm = self._idle.popleft()
+            if not alarm.done():
+                alarm.set_result(None)
+                return
+
+    def _fail(self, fault: BaseException) -> None:
+        if self._fault is None:
+            self._fault = fault
+        self._arrived()

@@ -1,0 +1,164 @@
+"""Limits of one model instance: requests in flight, requests and tokens per minute, and pauses that a provider asked for.
+
+They hold over all calls, event loops and threads that use the instance.
+
+Requests are spaced evenly, `60 / rpm` seconds apart, rather than sent in bursts: providers that state a limit per minute
+often enforce it over shorter windows. Tokens are counted in a sliding window of a minute. What is sent is stamped here but
+counted by the provider when it arrives, so both keep `MARGIN` of distance from the limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from .slots import Slots
+
+MARGIN: Final = 0.01
+"""Share of a limit that is left unused: 0.6 s of a minute's window, more than a request's way to the server varies."""
+
+CATCH_UP_S: Final = 0.25
+"""Requests that were due this long ago may still follow closely, so that late timers do not cost throughput."""
+
+_MINUTE: Final = 60.0
+_POLL_S: Final = 0.05  # refunds can make room for tokens earlier than foreseen
+
+
+class Lease:
+    """One admitted request: what it holds until it is given back."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, at: float, tokens: int) -> None:
+        self.at = at
+        self.tokens = tokens
+
+
+_FREE: Final = Lease(0.0, 0)
+
+
+class Limits:
+    """Admission of requests.
+
+    Args:
+        max_concurrency: Requests in flight; None for no cap.
+        rpm: Requests per minute; None for no limit.
+        tpm: Tokens per minute, prompt and answer together; None for no limit.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_concurrency: int | None = None,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.tpm = tpm
+        self._slots = Slots(max_concurrency) if max_concurrency is not None else None
+        self._spacing = _MINUTE / rpm * (1 + MARGIN) if rpm is not None else 0.0
+        self._clock = clock
+        self._rated = rpm is not None or tpm is not None
+        self._turnstile = Slots(1)
+        self._lock = threading.Lock()
+        self._due = 0.0
+        self._pause_until = 0.0
+        self._window: deque[Lease] = deque()
+        self._tokens = 0
+
+    def try_enter(self, tokens: int = 0) -> Lease | None:
+        """Admit a request at once, or None where it has to wait (`enter`)."""
+        if self._slots is not None and not self._slots.try_acquire():
+            return None
+        lease: Lease | None = None
+        if not self._rated:
+            lease = _FREE if self._pause_until <= self._clock() else None
+        elif self._turnstile.try_acquire():
+            lease, _ = self._admit(tokens)
+            self._turnstile.release()
+        if lease is None and self._slots is not None:
+            self._slots.release()
+        return lease
+
+    async def enter(self, tokens: int = 0) -> Lease:
+        """Wait until a request may be sent, in turn.
+
+        Args:
+            tokens: Estimate of what it will use; only counted where there is a limit on tokens.
+        """
+        if self._slots is not None:
+            await self._slots.acquire()
+        try:
+            # A pause that is over needs no turn; with rates, one at a time looks at the clock and the others queue.
+            if not self._rated and self._pause_until <= self._clock():
+                return _FREE
+            await self._turnstile.acquire()
+            try:
+                while True:
+                    lease, wait = self._admit(tokens)
+                    if lease is not None:
+                        return lease
+                    await asyncio.sleep(wait)
+            finally:
+                self._turnstile.release()
+        except BaseException:
+            if self._slots is not None:
+                self._slots.release()
+            raise
+
+    def leave(self, lease: Lease, *, tokens: int | None = None) -> None:
+        """A request has ended.
+
+        Args:
+            lease: What `enter` returned.
+            tokens: What it really used, where the provider said so: the difference to the estimate is refunded (or
+                charged). None leaves the estimate in force.
+        """
+        if tokens is not None and self.tpm is not None and lease is not _FREE:
+            with self._lock:
+                if self._window and lease.at >= self._window[0].at:
+                    self._tokens += tokens - lease.tokens
+                lease.tokens = tokens
+        if self._slots is not None:
+            self._slots.release()
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send for this long; the longest pause asked for holds."""
+        with self._lock:
+            self._pause_until = max(self._pause_until, self._clock() + seconds)
+
+    @property
+    def paused_for(self) -> float:
+        """Seconds until requests may be sent again; 0 where there is no pause."""
+        return max(0.0, self._pause_until - self._clock())
+
+    def _admit(self, tokens: int) -> tuple[Lease | None, float]:
+        with self._lock:
+            now = self._clock()
+            if (wait := self._pause_until - now) > 0:
+                return None, wait
+            if (wait := self._due - now) > 0:
+                return None, wait
+            if self.tpm is not None:
+                self._forget(now)
+                # A request larger than the whole limit goes when it has the minute for itself.
+                if self._window and self._tokens + tokens > self.tpm:
+                    wait = self._window[0].at + _MINUTE * (1 + MARGIN) - now
+                    return None, min(max(wait, 0.001), _POLL_S)
+            if self._spacing:
+                self._due = max(self._due, now - CATCH_UP_S) + self._spacing
+            lease = Lease(now, tokens)
+            if self.tpm is not None:
+                self._window.append(lease)
+                self._tokens += tokens
+            return lease, 0.0
+
+    def _forget(self, now: float) -> None:
+        horizon = now - _MINUTE * (1 + MARGIN)
+        while self._window and self._window[0].at <= horizon:
+            self._tokens -= self._window.popleft().tokens

@@ -1,0 +1,83 @@
+"""A fair semaphore that works across event loops and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+
+class _Waiter:
+    __slots__ = ("future", "granted", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.granted = False
+
+    def tell(self) -> bool:
+        """Wake the waiter in its own loop; False where that loop is gone."""
+        try:
+            self.loop.call_soon_threadsafe(self._resolve)
+        except RuntimeError:
+            return False
+        return True
+
+    def _resolve(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class Slots:
+    """A fixed number of places, given out first come, first served.
+
+    `asyncio.Semaphore` belongs to one loop; this one is shared by all the loops and threads that use a model.
+
+    Args:
+        places: How many may be taken at once.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._lock = threading.Lock()
+        self._queue: deque[_Waiter] = deque()
+
+    def try_acquire(self) -> bool:
+        """Take a place if one is free and nobody is waiting for it."""
+        with self._lock:
+            if self._free > 0 and not self._queue:
+                self._free -= 1
+                return True
+            return False
+
+    async def acquire(self) -> None:
+        """Take a place, waiting for it in turn."""
+        if self.try_acquire():
+            return
+        waiter = _Waiter(asyncio.get_running_loop())
+        with self._lock:
+            if self._free > 0 and not self._queue:
+                self._free -= 1
+                return
+            self._queue.append(waiter)
+        try:
+            await waiter.future
+        except BaseException:
+            with self._lock:
+                granted = waiter.granted
+                if not granted:
+                    self._queue.remove(waiter)
+            if granted:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a place back, from any thread."""
+        with self._lock:
+            while self._queue:
+                waiter = self._queue.popleft()
+                waiter.granted = True
+                # A loop that was closed with people still waiting in it cannot take the place.
+                if waiter.tell():
+                    return
+            self._free += 1

@@ -1,0 +1,46 @@
+"""Estimates of tokens, for the limit on tokens per minute. The provider's own count replaces them afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+BYTES_PER_TOKEN: Final = 4
+"""A common rule of thumb for English; two bytes a letter make it cautious enough for Cyrillic."""
+
+EXPECTED_ANSWER: Final = 256
+"""Tokens set aside for an answer whose length nobody limited."""
+
+
+def estimate_tokens(prompt: Any, *, answer: int = EXPECTED_ANSWER) -> int:
+    """Tokens that a prompt and its answer may use together.
+
+    Args:
+        prompt: A prompt or a list of messages.
+        answer: Tokens to set aside for the answer.
+    """
+    return _bytes(prompt) // BYTES_PER_TOKEN + 4 + answer
+
+
+def used_tokens(response: Mapping[str, Any]) -> int | None:
+    """Tokens that a response says it used; None where it does not say."""
+    metadata = response.get("response_metadata")
+    usage = metadata.get("usage") if isinstance(metadata, Mapping) else None
+    if not isinstance(usage, Mapping):
+        return None
+    total = usage.get("total_tokens")
+    if isinstance(total, int):
+        return total
+    parts = [usage.get(key) for key in ("input_tokens", "output_tokens")]
+    known = [part for part in parts if isinstance(part, int)]
+    return sum(known) if known else None
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, Mapping):
+        return sum(_bytes(item) for key, item in value.items() if key not in ("role", "type", "data", "url"))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_bytes, value))
+    return 0
