@@ -117,17 +117,35 @@ _HOMES: dict[str, str] = {
     "RunConfig": "config.schema",
     "SecretStr": "options",
     **dict.fromkeys(
-        (
-            "ConfigError ErrorKind HiveTraceError IncompatiblePluginError MissingDependencyError ModelError "
-            "NameConflictError PluginError PluginLoadError RunError UnknownModelError"
-        ).split(),
+        [
+            "ConfigError",
+            "ErrorKind",
+            "HiveTraceError",
+            "IncompatiblePluginError",
+            "MissingDependencyError",
+            "ModelError",
+            "NameConflictError",
+            "PluginError",
+            "PluginLoadError",
+            "RunError",
+            "UnknownModelError",
+        ],
         "errors",
     ),
     **dict.fromkeys(
-        (
-            "Block BlockCategory ErrorInfo Evidence FinishReason ModelResponse Outcome Reply ResponseChunk "
-            "ResponseMetadata Usage"
-        ).split(),
+        [
+            "Block",
+            "BlockCategory",
+            "ErrorInfo",
+            "Evidence",
+            "FinishReason",
+            "ModelResponse",
+            "Outcome",
+            "Reply",
+            "ResponseChunk",
+            "ResponseMetadata",
+            "Usage",
+        ],
         "responses",
     ),
 }

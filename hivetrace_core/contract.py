@@ -34,8 +34,8 @@ _log = logging.getLogger("hivetrace_core.models")
 class Model(Protocol):
     """Something that answers prompts.
 
-    A prompt is a string or a list of `{"role", "content"}` messages. A response is a dict with at least `content`. Nothing
-    has to be set up in `__init__`, and `super().__init__()` need not be called.
+    A prompt is a string or a list of `{"role", "content"}` messages. A response is a dict with at least `content`.
+    Nothing has to be set up in `__init__`, and `super().__init__()` need not be called.
 
     Batch calls give one response per prompt, in the order of the prompts. A prompt that fails becomes a response with
     `error`; the others go on. Prompts may come from any iterable or async iterable and are read as they are needed.
@@ -216,7 +216,7 @@ def executor_of(
     answer = _answer(model)
     is_blocked = model.is_answer_blocked if is_written(model, "is_answer_blocked") else None
 
-    async def send(prompt: Any, job: Job) -> dict[str, Any]:
+    async def send(prompt: Any, _: Job) -> dict[str, Any]:
         response = await answer(prompt)
         if not isinstance(response, Mapping):
             got = type(response).__name__
@@ -248,7 +248,7 @@ def settle_custom(
     """`settle`, where an `is_answer_blocked` that raises makes the outcome `unknown` instead of ending the run."""
     try:
         return settle(response, model_name=model_name, provider=provider, is_blocked=is_blocked)
-    except Exception:
+    except Exception:  # noqa: BLE001  # a custom model's code may raise anything
         _log.exception("is_answer_blocked of %s failed; the outcome is unknown", model_name)
     settled = settle(response, model_name=model_name, provider=provider)
     settled["response_metadata"]["outcome"] = "unknown"
@@ -260,7 +260,7 @@ def unexpected(exc: BaseException) -> ModelError:
     """The error for an exception that nobody foresaw."""
     try:
         text = str(exc)
-    except Exception:
+    except Exception:  # noqa: BLE001  # even __str__ may raise
         text = ""
     name = type(exc).__name__
     return ModelError(f"{name}: {text}" if text else name, kind="unexpected")

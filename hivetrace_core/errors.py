@@ -1,15 +1,15 @@
 """Every exception a user can meet.
 
-    HiveTraceError
-    ├── ConfigError                 the caller's input is wrong: config, options, arguments
-    ├── RunError                    a run folder cannot be used: locked, corrupt, full, too new
-    ├── PluginError
-    │   ├── UnknownModelError       no plugin has that name
-    │   ├── NameConflictError       two distributions have that name
-    │   ├── PluginLoadError         the plugin is broken
-    │   ├── IncompatiblePluginError the plugin wants another plugin API
-    │   └── MissingDependencyError  the plugin needs a package that is not installed
-    └── ModelError                  a request got no usable answer
+HiveTraceError
+├── ConfigError                 the caller's input is wrong: config, options, arguments
+├── RunError                    a run folder cannot be used: locked, corrupt, full, too new
+├── PluginError
+│   ├── UnknownModelError       no plugin has that name
+│   ├── NameConflictError       two distributions have that name
+│   ├── PluginLoadError         the plugin is broken
+│   ├── IncompatiblePluginError the plugin wants another plugin API
+│   └── MissingDependencyError  the plugin needs a package that is not installed
+└── ModelError                  a request got no usable answer
 """
 
 from __future__ import annotations

@@ -147,7 +147,9 @@ def _image(part: Mapping[str, Any], where: str) -> ImagePart:
 
 def _image_url(value: Any, where: str) -> ImagePart:
     # The widespread form {"type": "image_url", "image_url": {"url": "https://..." or "data:image/png;base64,..."}}
-    fields: Mapping[str, Any] = {"url": value} if isinstance(value, str) else value if isinstance(value, Mapping) else {}
+    fields: Mapping[str, Any] = (
+        {"url": value} if isinstance(value, str) else value if isinstance(value, Mapping) else {}
+    )
     url = fields.get("url")
     if not isinstance(url, str) or not url:
         _malformed(f"{where} has no `image_url.url`")

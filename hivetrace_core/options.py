@@ -25,7 +25,9 @@ def from_env(*names: str, default: Any = None, description: str | None = None) -
             error names both the option and the variables.
         description: Shown in the JSON schema.
     """
-    return Field(default=default, validate_default=False, description=description, json_schema_extra={"env": list(names)})
+    return Field(
+        default=default, validate_default=False, description=description, json_schema_extra={"env": list(names)}
+    )
 
 
 def _env_names(field: FieldInfo) -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
 
-from .contract import Model, is_written, check_batch_size, check_prompts, settle_custom, unexpected
+from .contract import Model, check_batch_size, check_prompts, is_written, settle_custom, unexpected
 from .engine.clients import LoopClients
 from .engine.dispatch import Job
 from .engine.events import Observers
@@ -198,7 +198,7 @@ class ProviderModel(Model, Generic[OptionsT]):
         Raises:
             ModelError: with the text received so far in `response`. An attempt is repeated only before its first chunk.
         """
-        chunks = stream_attempts(self.executor, prompt, self._open_stream, timeout=self.options.timeout)
+        chunks = stream_attempts(self.executor, prompt, self._open_stream)
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
@@ -279,16 +279,14 @@ class ProviderModel(Model, Generic[OptionsT]):
             metadata["outcome"] = outcome_of(response)
             return response if isinstance(response, dict) else dict(response)
         is_blocked = self.is_answer_blocked if own else None
-        return settle_custom(
-            response, model_name=self.options.model, provider=self.provider, is_blocked=is_blocked
-        )
+        return settle_custom(response, model_name=self.options.model, provider=self.provider, is_blocked=is_blocked)
 
     def _translate(self, exc: BaseException) -> ModelError:
         if not isinstance(exc, Exception):
             return unexpected(exc)
         try:
             return self.classify_error(exc)
-        except Exception as broken:
+        except Exception as broken:  # noqa: BLE001  # a plugin's code may raise anything
             return unexpected(broken)
 
     async def _open_stream(self, messages: Messages, job: Job) -> AsyncGenerator[dict[str, Any], None]:

@@ -1,7 +1,7 @@
 """Secrets: which values are secret, and how they are kept out of everything that is written or shown.
 
-A `Redactor` holds the resolved secret values of a run or of a model. Whatever leaves the process (journal, exports, logs,
-error messages, terminal) goes through one.
+A `Redactor` holds the resolved secret values of a run or of a model. Whatever leaves the process (journal, exports,
+logs, error messages, terminal) goes through one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ MASK: Final = "***"
 MIN_SECRET_LENGTH: Final = 8
 """Shorter values would match innocent text; they are masked in configs only, by their key."""
 
-_SECRET_NAME = re.compile(r"(?:api_?)?key$|keys$|token$|secret|password|passwd|credential|authorization|cookie", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:api_?)?key$|keys$|token$|secret|password|passwd|credential|authorization|cookie", re.IGNORECASE
+)
 _NOT_SECRET = re.compile(r"max_.*tokens?$|.*_tokens$|^(?:sort|primary|public|foreign)_?key$", re.IGNORECASE)
 _URL_USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]*://)[^/\s?#@'\"]+@", re.IGNORECASE)
 
@@ -62,7 +64,9 @@ def mask_params(params: Any, *, _secret: bool = False) -> Any:
     if hasattr(params, "get_secret_value"):
         return MASK
     if isinstance(params, Mapping):
-        return {str(key): mask_params(value, _secret=_secret or is_secret_name(str(key))) for key, value in params.items()}
+        return {
+            str(key): mask_params(value, _secret=_secret or is_secret_name(str(key))) for key, value in params.items()
+        }
     if isinstance(params, (list, tuple, set, frozenset)):
         return [mask_params(value, _secret=_secret) for value in params]
     if params is None or isinstance(params, bool):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NotRequired, Required, TypeAlias, TypedDict
+from typing import Any, Final, Literal, NotRequired, Required, TypeAlias, TypedDict, cast
 
 from .errors import ErrorKind, ModelError
 
@@ -28,7 +28,9 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 )
 """Every outcome, in order of precedence: where several apply, the first one is the outcome."""
 
-_FINISH_REASONS: Final[frozenset[str]] = frozenset({"stop", "length", "content_filter", "tool_calls", "error", "unknown"})
+_FINISH_REASONS: Final[frozenset[str]] = frozenset(
+    {"stop", "length", "content_filter", "tool_calls", "error", "unknown"}
+)
 
 
 class BlockCategory(TypedDict, total=False):
@@ -180,7 +182,7 @@ def derive_outcome(response: Mapping[str, Any], *, blocked: bool | None = None) 
 def finish_reason_of(response: Mapping[str, Any]) -> FinishReason:
     """The neutral finish reason; `unknown` for a word outside the vocabulary or for none at all."""
     finish = read(response, "finish_reason")
-    return finish if isinstance(finish, str) and finish in _FINISH_REASONS else "unknown"  # type: ignore[return-value]  # checked
+    return cast(FinishReason, finish) if isinstance(finish, str) and finish in _FINISH_REASONS else "unknown"
 
 
 def settle(
@@ -196,8 +198,8 @@ def settle(
         response: What the model returned.
         model_name: Used where the response does not say which model answered.
         provider: Name under which the model was registered.
-        is_blocked: The model's own `is_answer_blocked`, where it has overridden it. It decides blocked or not (never on a
-            failed response) and may raise: then its exception propagates.
+        is_blocked: The model's own `is_answer_blocked`, where it has overridden it. It decides blocked or not (never on
+            a failed response) and may raise: then its exception propagates.
 
     Returns:
         A new dict with all the keys of the given one.
@@ -226,7 +228,12 @@ def settle(
 
 
 def _implied_finish(outcome: Outcome) -> FinishReason:
-    implied: dict[str, FinishReason] = {"answered": "stop", "empty": "stop", "failed": "error", "blocked": "content_filter"}
+    implied: dict[str, FinishReason] = {
+        "answered": "stop",
+        "empty": "stop",
+        "failed": "error",
+        "blocked": "content_filter",
+    }
     return implied.get(outcome, "unknown")
 
 

@@ -1,8 +1,8 @@
 """The breaker: stop sending when the next request cannot succeed either.
 
-Some failures belong to one prompt (too long, malformed, one that always makes the server fail): they are recorded and the
-others go on. Some belong to the account or the endpoint: a dead key, spent quota, a wrong address. Sending the rest of ten
-thousand prompts against those wastes time and may get the account locked.
+Some failures belong to one prompt (too long, malformed, one that always makes the server fail): they are recorded and
+the others go on. Some belong to the account or the endpoint: a dead key, spent quota, a wrong address. Sending the rest
+of ten thousand prompts against those wastes time and may get the account locked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One client per event loop.
 
-HTTP pools belong to the loop that opened their connections. A model that is used from several loops (threads, notebooks,
-one `asyncio.run` after another) therefore keeps one client for each, and closes it when that loop ends.
+HTTP pools belong to the loop that opened their connections. A model that is used from several loops (threads,
+notebooks, one `asyncio.run` after another) therefore keeps one client for each, and closes it when that loop ends.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class LoopClients(Generic[C]):
                     del self._entries[id(loop)]
             try:
                 await self._close(client)
-            except Exception:
+            except Exception:  # noqa: BLE001  # it is of no use any more, whatever it says
                 _log.debug("A client could not be closed", exc_info=True)
 
     async def aclose(self) -> None:

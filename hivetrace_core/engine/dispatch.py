@@ -1,13 +1,13 @@
 """A bounded sliding window over a stream of items.
 
-A fixed number of worker tasks pull items, run one step on each and leave the result for the consumer. A step may ask for
-another turn later (`Again`): the item then waits on a timer and its worker goes on with the next one, so that waiting
-costs no capacity.
+A fixed number of worker tasks pull items, run one step on each and leave the result for the consumer. A step may ask
+for another turn later (`Again`): the item then waits on a timer and its worker goes on with the next one, so that
+waiting costs no capacity.
 
-Three bounds hold at every moment: `width` steps run; at most `max_open` items are open (running, waiting for another turn,
-or finished and not yet taken by the consumer); and their estimated bytes stay under `max_bytes` (one item is always let
-in). In order, a slow head therefore stalls nobody until the bound is reached, and a slow consumer pushes back on the
-source.
+Three bounds hold at every moment: `width` steps run; at most `max_open` items are open (running, waiting for another
+turn, or finished and not yet taken by the consumer); and their estimated bytes stay under `max_bytes` (one item is
+always let in). In order, a slow head therefore stalls nobody until the bound is reached, and a slow consumer pushes
+back on the source.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class _Window:
             item = self._next()
         except StopIteration:
             self._end_of_source(None)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # raised again when all before it is delivered
             self._end_of_source(exc)
         else:
             return self._opened(item)
@@ -292,7 +292,7 @@ class _Window:
             item = await self._anext()
         except StopAsyncIteration:
             self._end_of_source(None)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # raised again when all before it is delivered
             self._end_of_source(exc)
         else:
             return self._opened(item)

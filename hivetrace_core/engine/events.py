@@ -80,5 +80,5 @@ def notify(callbacks: Iterable[Callback], event: object) -> None:
     for callback in callbacks:
         try:
             callback(event)
-        except Exception:
+        except Exception:  # noqa: BLE001  # observers are guests
             _log.exception("An observer failed on %s", type(event).__name__)

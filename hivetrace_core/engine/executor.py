@@ -224,9 +224,7 @@ class Executor:
             metadata["index"] = job.index
         if self.observers.finished:
             outcome = metadata.get("outcome")
-            event = RequestFinished(
-                self.provider, self.model_name, _index(job), job.attempts, latency, outcome, None
-            )
+            event = RequestFinished(self.provider, self.model_name, _index(job), job.attempts, latency, outcome, None)
             notify(self.observers.finished, event)
         return self._used(response) if self._used is not None else None
 
@@ -259,9 +257,7 @@ class Executor:
         if delay is None:
             self.breaker.failed(error)
         elif self.observers.retry:
-            event = RetryScheduled(
-                self.provider, self.model_name, _index(job), job.attempts, delay, error_info(error)
-            )
+            event = RetryScheduled(self.provider, self.model_name, _index(job), job.attempts, delay, error_info(error))
             notify(self.observers.retry, event)
         return delay
 

@@ -1,10 +1,10 @@
-"""Limits of one model instance: requests in flight, requests and tokens per minute, and pauses that a provider asked for.
+"""Limits of one model instance: requests in flight, rates per minute, and pauses that a provider asked for.
 
 They hold over all calls, event loops and threads that use the instance.
 
-Requests are spaced evenly, `60 / rpm` seconds apart, rather than sent in bursts: providers that state a limit per minute
-often enforce it over shorter windows. Tokens are counted in a sliding window of a minute. What is sent is stamped here but
-counted by the provider when it arrives, so both keep `MARGIN` of distance from the limit.
+Requests are spaced evenly, `60 / rpm` seconds apart, rather than sent in bursts: providers that state a limit per
+minute often enforce it over shorter windows. Tokens are counted in a sliding window of a minute. What is sent is
+stamped here but counted by the provider when it arrives, so both keep `MARGIN` of distance from the limit.
 """
 
 from __future__ import annotations

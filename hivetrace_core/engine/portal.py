@@ -127,7 +127,7 @@ _portal_lock = threading.Lock()
 
 def portal() -> Portal:
     """The portal for the current thread and process; made at first use."""
-    global _portal
+    global _portal  # noqa: PLW0603  # one per process
     with _portal_lock:
         # A forked child has the object but not the thread.
         if _portal is None or _portal.pid != os.getpid():
@@ -180,7 +180,7 @@ class _Feed(AsyncIterator[Any]):
                     break
                 self._items.append(item)
                 self._loop.call_soon_threadsafe(self._arrival.set)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # raised again in the consumer
             error = exc
         self._loop.call_soon_threadsafe(self._end, error)
 

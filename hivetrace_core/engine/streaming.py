@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from ..errors import ModelError
@@ -17,14 +17,22 @@ from .executor import SINGLE, Executor
 Open = Callable[[Any, Job], AsyncIterator[dict[str, Any]]]
 
 
-async def stream(executor: Executor, prompt: Any, open_stream: Open, *, timeout: float | None) -> AsyncGenerator[Any, None]:
+class _AttemptError(Exception):
+    """Why an attempt ended, and in how many seconds the next one starts (None: never)."""
+
+    def __init__(self, error: ModelError, delay: float | None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.delay = delay
+
+
+async def stream(executor: Executor, prompt: Any, open_stream: Open) -> AsyncGenerator[Any, None]:
     """Chunks of one answer; the last one has `response_metadata`.
 
     Args:
-        executor: Whose limits and retries apply.
+        executor: Whose limits and retries apply. Its timeout is the longest wait for a chunk.
         prompt: The prompt.
         open_stream: Starts one attempt.
-        timeout: Seconds to wait for each chunk.
 
     Raises:
         ModelError: with `response` holding the text received before the failure.
@@ -36,43 +44,59 @@ async def stream(executor: Executor, prompt: Any, open_stream: Open, *, timeout:
         executor.complete(malformed, 0)
         raise
     while True:
-        text: list[str] = []
-        lease = await executor.admit(prepared)
-        job.attempts += 1
-        began = executor.begin(job)
-        used: int | None = None
-        error: ModelError | None = None
-        chunks = open_stream(prepared, job)
         try:
-            while error is None:
-                clock = asyncio.timeout(timeout)
-                try:
-                    async with clock:
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    error = ModelError("The stream ended before the answer did", kind="connection")
-                except (Exception, SystemExit, asyncio.CancelledError) as exc:
-                    error = executor.error(exc, expired=clock.expired(), timeout=timeout)
-                    if error is None:
-                        raise
-                else:
-                    text.append(chunk["content"])
-                    if "response_metadata" in chunk:
-                        used = executor.succeeded(job, chunk, began)
-                        yield chunk
-                        return
+            async with aclosing(_attempt(executor, job, prepared, open_stream)) as chunks:
+                async for chunk in chunks:
                     yield chunk
-        finally:
-            if isinstance(chunks, AsyncGenerator):
-                # A provider's generator that yields while it is being closed has nothing to say any more.
-                with suppress(RuntimeError):
-                    await chunks.aclose()
-            executor.limits.leave(lease, tokens=used)
+        except _AttemptError as failed:
+            if failed.delay is None:
+                raise failed.error from None
+            delay = failed.delay
+        else:
+            return
+        await asyncio.sleep(delay)
+
+
+async def _attempt(
+    executor: Executor, job: Job, prepared: Any, open_stream: Open
+) -> AsyncGenerator[dict[str, Any], None]:
+    lease = await executor.admit(prepared)
+    used: int | None = None
+    text: list[str] = []
+    job.attempts += 1
+    began = executor.begin(job)
+    chunks = open_stream(prepared, job)
+    try:
+        last = False
+        while not last:
+            chunk = await _next(executor, chunks)
+            text.append(chunk["content"])
+            if last := "response_metadata" in chunk:
+                used = executor.succeeded(job, chunk, began)
+            yield chunk
+    except ModelError as error:
         if any(text):
             error.retryable = False
             if error.response is None:
                 error.response = {"content": "".join(text)}
-        delay = executor.failed(job, error, began)
-        if delay is None:
-            raise error
-        await asyncio.sleep(delay)
+        raise _AttemptError(error, executor.failed(job, error, began)) from None
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            # A provider's generator that yields while it is being closed has nothing to say any more.
+            with suppress(RuntimeError):
+                await chunks.aclose()
+        executor.limits.leave(lease, tokens=used)
+
+
+async def _next(executor: Executor, chunks: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+    clock = asyncio.timeout(executor.timeout)
+    try:
+        async with clock:
+            return await anext(chunks)
+    except StopAsyncIteration:
+        raise ModelError("The stream ended before the answer did", kind="connection") from None
+    except (Exception, SystemExit, asyncio.CancelledError) as exc:
+        error = executor.error(exc, expired=clock.expired(), timeout=executor.timeout)
+        if error is None:
+            raise
+        raise error from None

@@ -1,12 +1,14 @@
 """Blocking calls in daemon threads.
 
-`asyncio.to_thread` has a handful of threads on a small machine, and the interpreter waits for them when it exits: a model
-that hangs would keep the process alive. These threads are as many as there are calls at once, and nobody waits for them.
+`asyncio.to_thread` has a handful of threads on a small machine, and the interpreter waits for them when it exits: a
+model that hangs would keep the process alive. These threads are as many as there are calls at once, and nobody waits
+for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import queue
@@ -56,7 +58,7 @@ _pool_lock = threading.Lock()
 
 
 def _threads() -> DaemonThreads:
-    global _pool
+    global _pool  # noqa: PLW0603  # one per process
     with _pool_lock:
         # Threads do not survive a fork.
         if _pool is None or _pool[0] != os.getpid():
@@ -67,8 +69,8 @@ def _threads() -> DaemonThreads:
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Call a blocking function in a thread of its own, with the caller's context variables.
 
-    Whatever it raises, `SystemExit` and `KeyboardInterrupt` included, is raised here. When the waiting task is cancelled
-    the thread is left to itself.
+    Whatever it raises, `SystemExit` and `KeyboardInterrupt` included, is raised here. When the waiting task is
+    cancelled the thread is left to itself.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
@@ -78,12 +80,10 @@ async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
         value, error = None, None
         try:
             value = context.run(function, *args)
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001  # raised again in the waiting task
             error = exc
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
             loop.call_soon_threadsafe(_resolve, future, (value, error))
-        except RuntimeError:
-            pass  # the loop was closed meanwhile: nobody waits any more
 
     _threads().submit(job)
     value, error = await future

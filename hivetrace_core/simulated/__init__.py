@@ -1,7 +1,7 @@
 """The embedded target: in process, no network, no key, and it says so.
 
-It answers, refuses, blocks, cuts off and fails by rules given in params, the same way for the same prompt every time. It is
-for first steps, dry runs and tests of whatever stands above the models.
+It answers, refuses, blocks, cuts off and fails by rules given in params, the same way for the same prompt every time.
+It is for first steps, dry runs and tests of whatever stands above the models.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class SimulatedModel(ProviderModel[SimulatedOptions]):
         words = text.split()
         if limit is not None and len(words) > limit and outcome == "answered":
             text, finish, words = " ".join(words[:limit]), "length", words[:limit]
-        read = estimate_tokens(messages, answer=0)  # type: ignore[arg-type]
+        read = estimate_tokens(messages, answer=0)
         payload: dict[str, Any] = {
             "id": f"sim-{digest[:8].hex()}",
             "model": self.options.model,
@@ -182,7 +182,9 @@ def _last_user_text(messages: Messages) -> str:
 
 
 def _digest(seed: int, prompt: str) -> bytes:
-    return hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=16, key=str(seed).encode()[:64]).digest()
+    return hashlib.blake2b(
+        prompt.encode("utf-8", "surrogatepass"), digest_size=16, key=str(seed).encode()[:64]
+    ).digest()
 
 
 def _fraction(digest: bytes, salt: int) -> float:

@@ -60,7 +60,9 @@ class Rule(BaseModel):
     @field_validator("categories", mode="before")
     @classmethod
     def _names_are_enough(cls, value: Any) -> Any:
-        return [{"name": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        return (
+            [{"name": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -93,7 +95,9 @@ class SimulatedOptions(ModelOptions):
     model: str = Field(default="simulated", description="Any name; it is what the responses carry.")
     seed: int = Field(default=0, description="Another seed, another choice of prompts and latencies.")
     latency: float = Field(default=0.0, ge=0, description="Median seconds of a request.")
-    latency_sigma: float = Field(default=0.0, ge=0, le=5, description="Spread of a lognormal latency; 0 for a constant.")
+    latency_sigma: float = Field(
+        default=0.0, ge=0, le=5, description="Spread of a lognormal latency; 0 for a constant."
+    )
     rules: list[Rule] = Field(default_factory=list, description="Without a rule that applies, the target answers.")
     rate_limit: RateLimit | None = None
     max_tokens: int | None = Field(default=None, ge=1, description="Longer answers are truncated to so many words.")
