@@ -1,0 +1,81 @@
+"""Whether a config can go on with a run: it must mean the same models and the same prompts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config.comparing import comparable, differences
+from ..config.loader import load_config
+from ..config.models import ConfiguredModel
+from ..config.schema import RunConfig
+from ..config.text_file import shown
+from ..errors import ConfigError
+from ..redaction import MASK, Redactor, secret_values
+from .folder import CONFIG_NAME
+from .reader import ModelRow
+
+_MOST_SHOWN = 10
+
+
+def config_of(
+    folder: Path, meta: Mapping[str, Any], given: str | os.PathLike[str] | Mapping[str, Any] | RunConfig | None
+) -> RunConfig:
+    """The config to resume with: the given one, else the file that the run was started with, else the run's own copy.
+
+    Raises:
+        ConfigError: it cannot be read, or only the copy is left and a secret in it is masked.
+    """
+    if given is not None:
+        return load_config(given, stored_prompts=True)
+    original = meta.get("config_path")
+    if isinstance(original, str) and Path(original).is_file():
+        return load_config(original, stored_prompts=True)
+    config = load_config(folder / CONFIG_NAME, stored_prompts=True)
+    masked = [index for index, entry in enumerate(config.models) if MASK in set(secret_values(entry.params))]
+    if masked:
+        gone = (
+            f"The config {shown(Path(original))} is gone" if isinstance(original, str) else "The run had no config file"
+        )
+        raise ConfigError(
+            f"{gone}, and in the run's own copy the keys of models[{masked[0]}] are masked. Give the config: "
+            f"hivetrace resume {folder} --config FILE"
+        )
+    return config
+
+
+def rows_of(
+    known: Sequence[ModelRow],
+    configured: Sequence[ConfiguredModel],
+    meta: Mapping[str, Any],
+    config: RunConfig,
+    redactor: Redactor,
+) -> list[ModelRow]:
+    """The journal's row of each configured model.
+
+    Raises:
+        ConfigError: the config is not that of the run, or a name in it means another model now.
+    """
+    before, after = meta.get("config"), redactor.data(comparable(config))
+    found = differences(before if isinstance(before, Mapping) else {}, after)
+    if found:
+        more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+        raise ConfigError(
+            f"This config is not the one of the run: {'; '.join(found[:_MOST_SHOWN])}{more}. Only limits may change "
+            "(`run`, `output`, and the models' own limits). Undo that, or start a new run."
+        )
+    by_label = {row.label: row for row in known}
+    rows: list[ModelRow] = []
+    for one in configured:
+        row = by_label.get(one.label)
+        now = (one.resolved.qualified, one.resolved.id_for(one.params))
+        if row is None or (row.qualified, row.model_id) != now:
+            was = f"{row.qualified} {row.model_id}" if row else f"one of {', '.join(by_label)}"
+            raise ConfigError(
+                f"{one.label!r} meant {was} when the run began, and means {now[0]} {now[1]} now. Install what it meant "
+                "then, or start a new run."
+            )
+        rows.append(row)
+    return rows

@@ -1,0 +1,166 @@
+"""One thread writes to the journal: it takes whatever has gathered and commits it in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections import defaultdict
+from enum import IntEnum
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias
+
+from ..errors import RunError
+from .database import close_database, explain
+
+
+class Write(IntEnum):
+    """What can be written. Within one transaction all of a kind is written before the next kind."""
+
+    INTENT = 0
+    FORGET = 1
+    FAILED_ATTEMPT = 2
+    ENDED_ATTEMPT = 3
+    OUTCOME = 4
+
+
+_SQL: Final = {
+    Write.INTENT: "INSERT INTO attempts VALUES (?, ?, ?, ?, NULL, NULL)",
+    Write.FORGET: "DELETE FROM attempts WHERE model_id = ? AND prompt_id = ? AND attempt = ? AND ended_at IS NULL",
+    Write.FAILED_ATTEMPT: (
+        "UPDATE attempts SET ended_at = ?, error = ? WHERE model_id = ? AND prompt_id = ? AND attempt = ?"
+    ),
+    Write.ENDED_ATTEMPT: (
+        "UPDATE attempts SET ended_at = ? WHERE model_id = ? AND prompt_id = ? AND attempt = ? AND ended_at IS NULL"
+    ),
+    Write.OUTCOME: "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+}
+
+Waiter: TypeAlias = asyncio.Future[None]
+_Entry: TypeAlias = tuple[Write | None, Any, Waiter | None]
+
+
+class Writer:
+    """Owns a connection and the thread that uses it.
+
+    The first commit that fails (a full disk) is final: nothing is written after it, so that what is in the file is
+    always everything up to some moment.
+
+    Args:
+        database: The connection, closed by `stop`.
+        path: Its file, for messages.
+    """
+
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+        self._database = database
+        self._path = path
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._failure: str | None = None
+        self._told = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._serve, name="hivetrace-journal", daemon=True)
+        self._thread.start()
+
+    def put(self, what: Write | None, values: tuple[Any, ...] = ()) -> None:
+        """Have something written soon.
+
+        Raises:
+            RunError: an earlier commit has failed.
+        """
+        self.check()
+        self._queue.put((what, values, None))
+
+    async def commit(self, what: Write | None, values: tuple[Any, ...] = ()) -> None:
+        """Have something written, with all that was put before it; returns when it is committed.
+
+        Raises:
+            RunError: it could not be.
+        """
+        self.check()
+        waiter = asyncio.get_running_loop().create_future()
+        self._queue.put((what, values, waiter))
+        await waiter
+        self.check()
+
+    def check(self) -> None:
+        """Raise the failure, if there was one."""
+        if self._failure is not None:
+            self._told = True
+            raise RunError(self._failure)
+        if self._stopped:
+            raise RunError(f"{self._path} has been closed.")
+
+    def stop(self) -> None:
+        """Write what is left, end the thread, close the file. A second call does nothing.
+
+        Raises:
+            RunError: something could not be written and nobody has been told yet.
+        """
+        if self._stopped:
+            return
+        self._stopped = True
+        self._queue.put(None)
+        self._thread.join()
+        close_database(self._database)
+        if self._failure is not None and not self._told:
+            raise RunError(self._failure)
+
+    def _serve(self) -> None:
+        going = True
+        while going:
+            rows: defaultdict[Write, list[Any]] = defaultdict(list)
+            waiters: list[Waiter] = []
+            entry = self._queue.get()
+            # What has gathered meanwhile shares the transaction.
+            with contextlib.suppress(Empty):
+                while True:
+                    if entry is None:
+                        going = False
+                        break
+                    what, values, waiter = entry
+                    if what is not None:
+                        rows[what].append(values)
+                    if waiter is not None:
+                        waiters.append(waiter)
+                    entry = self._queue.get_nowait()
+            if rows and self._failure is None:
+                self._write(rows)
+            _release(waiters)
+
+    def _write(self, rows: dict[Write, list[Any]]) -> None:
+        database = self._database
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            for what in sorted(rows):
+                database.executemany(_SQL[what], rows[what])
+            database.execute("COMMIT")
+        except sqlite3.Error as exc:
+            self._fail(explain(self._path, exc))
+        except Exception as exc:  # noqa: BLE001  # whatever it is, those who wait must hear of it
+            self._fail(f"{self._path} cannot be written ({exc}).")
+
+    def _fail(self, reason: str) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._database.execute("ROLLBACK")
+        kept = ""
+        with contextlib.suppress(sqlite3.Error):
+            count = self._database.execute("SELECT count(*) FROM outcomes").fetchone()[0]
+            kept = f" Outcomes recorded before it are safe: {count}."
+        self._failure = f"{reason}{kept} Then go on with: hivetrace resume {self._path.parent}"
+
+
+def _release(waiters: list[Waiter]) -> None:
+    loops: defaultdict[asyncio.AbstractEventLoop, list[Waiter]] = defaultdict(list)
+    for waiter in waiters:
+        loops[waiter.get_loop()].append(waiter)
+    for loop, its in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_wake, its)
+
+
+def _wake(waiters: list[Waiter]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
