@@ -34,7 +34,7 @@ def main(arguments: "list[str]") -> int:
     command, rest = (arguments or [""])[0], arguments[1:]
     if command == "quickstart":
         install("HiveTrace", "-e", str(ROOT))
-        return run(PYTHON, "-m", "hivetrace_core", "run", ROOT / "examples" / "quickstart.yaml", *rest)
+        return run(BIN / "hivetrace", "run", ROOT / "examples" / "quickstart.yaml", *rest)
     if command == "tests":
         install("nox", "nox>=2025.5.1")
         return run(PYTHON, "-m", "nox", "-f", ROOT / "noxfile.py", "-s", "tests", "--", *rest)

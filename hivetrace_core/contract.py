@@ -11,10 +11,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from .errors import ConfigError, ModelError
-from .responses import outcome_of, settle
+from .errors import ConfigError, ModelError, unexpected
+from .responses import outcome_of, says_something, settle
 
 if TYPE_CHECKING:
     from .engine.dispatch import Job
@@ -49,13 +50,13 @@ class Model(Protocol):
         """
         from .engine.portal import run_blocking
 
-        _check_written(self)
-        return run_blocking(self.ainvoke(prompt))
+        _need(self, "ainvoke")
+        return run_blocking(_called(self.ainvoke, prompt))
 
     async def ainvoke(self, prompt: Any) -> Mapping[str, Any]:
         """Answer one prompt."""
-        _check_written(self)
-        return await _answer(self)(prompt)  # type: ignore[no-any-return]  # a custom model's own value
+        _need(self, "invoke")
+        return await _in_thread(self, prompt)  # type: ignore[no-any-return]  # a custom model's own value
 
     def batch(self, prompts: Any, batch_size: Any = None) -> Sequence[Mapping[str, Any]]:
         """Answer many prompts, blocking; the iterable is read in the calling thread.
@@ -64,15 +65,8 @@ class Model(Protocol):
             prompts: Prompts.
             batch_size: Requests in flight.
         """
-        from .engine.portal import run_blocking, run_fed
-
-        check_prompts(prompts)
-        size = {} if batch_size is None else {"batch_size": batch_size}
-        if is_written(self, "abatch"):
-            return run_blocking(self.abatch(list(prompts), **size))
-        if type(prompts) in (list, tuple):
-            return run_blocking(self.abatch(prompts, **size))
-        return run_fed(prompts, lambda stream: self.abatch(stream, **size))
+        derived = not (is_written(self, "abatch") or is_written(self, "stream_abatch"))
+        return blocking_batch(self, prompts, batch_size, lazily=derived)
 
     async def abatch(self, prompts: Any, batch_size: Any = None) -> Sequence[Mapping[str, Any]]:
         """Answer many prompts.
@@ -96,7 +90,7 @@ class Model(Protocol):
         from contextlib import aclosing
 
         check_prompts(prompts)
-        _check_written(self)
+        check_written(self)
         executor = executor_of(self, provider="custom", model_name=model_name_of(self))
         async with aclosing(executor.jobs(prompts, width=check_batch_size(batch_size))) as jobs:
             async for job in jobs:
@@ -104,7 +98,10 @@ class Model(Protocol):
 
     def is_answer_blocked(self, response: Any) -> bool:
         """Whether a safety filter blocked this answer. Pure and total: any value, never raises."""
-        return isinstance(response, Mapping) and outcome_of(response) == "blocked"
+        try:
+            return isinstance(response, Mapping) and outcome_of(response) == "blocked"
+        except Exception:  # noqa: BLE001  # a mapping whose own methods raise
+            return False
 
     def get_params(self) -> Mapping[str, Any]:
         """What identifies and configures the model: JSON-ready, without secrets."""
@@ -123,7 +120,7 @@ def as_model(obj: Any) -> Model:
     if isinstance(obj, type):
         raise ConfigError(f"{obj.__name__} is a class: pass an instance of it.")
     if isinstance(obj, Model):
-        _check_written(obj)
+        check_written(obj)
         return obj
     if not any(callable(getattr(obj, name, None)) for name in ("invoke", "ainvoke")):
         raise ConfigError(f"An object of type {type(obj).__name__} is not a model: it has neither invoke nor ainvoke.")
@@ -159,7 +156,7 @@ def check_prompts(prompts: Any) -> None:
     """
     if isinstance(prompts, (str, bytes, bytearray, Mapping)):
         raise ConfigError(f"Batch calls take a list of prompts, not one {type(prompts).__name__}: pass [prompt].")
-    if not hasattr(prompts, "__iter__") and not hasattr(prompts, "__aiter__"):
+    if not any(hasattr(prompts, method) for method in ("__iter__", "__aiter__", "__getitem__")):
         raise ConfigError(f"Batch calls take an iterable of prompts, not an object of type {type(prompts).__name__}.")
 
 
@@ -214,13 +211,10 @@ def executor_of(
     if isinstance(own, Executor):
         return own
     answer = _answer(model)
-    is_blocked = model.is_answer_blocked if is_written(model, "is_answer_blocked") else None
+    is_blocked = own_verdict(model)
 
     async def send(prompt: Any, _: Job) -> dict[str, Any]:
-        response = await answer(prompt)
-        if not isinstance(response, Mapping):
-            got = type(response).__name__
-            raise ModelError(f"The model returned an object of type {got}, not a dict", kind="response_format")
+        response = checked_response(await answer(prompt), "The model")
         return settle_custom(response, model_name=model_name, provider=provider, is_blocked=is_blocked)
 
     return Executor(
@@ -238,6 +232,57 @@ def executor_of(
     )
 
 
+def blocking_batch(model: Model, prompts: Any, batch_size: Any, *, lazily: bool) -> Sequence[Mapping[str, Any]]:
+    """`abatch`, blocking, whatever kind of iterable the prompts are.
+
+    Args:
+        model: Whose `abatch`.
+        prompts: Prompts.
+        batch_size: Requests in flight; None to leave it to the model.
+        lazily: Whether `abatch` takes a stream. A class that wrote its own may count on a list.
+    """
+    from .engine.portal import run_blocking, run_fed
+
+    check_prompts(prompts)
+    size = {} if batch_size is None else {"batch_size": batch_size}
+    if isinstance(prompts, list | tuple) or (hasattr(prompts, "__aiter__") and not hasattr(prompts, "__iter__")):
+        return run_blocking(_called(model.abatch, prompts, **size))
+    if not lazily:
+        return run_blocking(_called(model.abatch, list(prompts), **size))
+    return run_fed(prompts, lambda stream: _called(model.abatch, stream, **size))
+
+
+def checked_response(response: Any, who: str) -> Mapping[str, Any]:
+    """What a model returned, if it is a response at all.
+
+    Raises:
+        ModelError: kind `response_format`; it is no mapping, or one that says nothing about an answer.
+    """
+    if not isinstance(response, Mapping):
+        raise ModelError(
+            f"{who} returned an object of type {type(response).__name__}, not a dict", kind="response_format"
+        )
+    if not says_something(response):
+        keys = ", ".join(str(key)[:40] for key in list(response)[:10]) or "none"
+        raise ModelError(f"{who} returned a dict without `content` (its keys: {keys})", kind="response_format")
+    return response
+
+
+def own_verdict(model: Any) -> Callable[[Mapping[str, Any]], bool] | None:
+    """The model's own `is_answer_blocked`; None where it has the one derived here.
+
+    Raises:
+        ConfigError: it is a coroutine function, whose every verdict would be true.
+    """
+    if not is_written(model, "is_answer_blocked"):
+        return None
+    if inspect.iscoroutinefunction(model.is_answer_blocked):
+        raise ConfigError(
+            f"is_answer_blocked of {type(model).__name__} is a coroutine function: write it without async."
+        )
+    return model.is_answer_blocked  # type: ignore[no-any-return]  # any model's method
+
+
 def settle_custom(
     response: Mapping[str, Any],
     *,
@@ -250,36 +295,25 @@ def settle_custom(
         return settle(response, model_name=model_name, provider=provider, is_blocked=is_blocked)
     except Exception:  # noqa: BLE001  # a custom model's code may raise anything
         _log.exception("is_answer_blocked of %s failed; the outcome is unknown", model_name)
-    settled = settle(response, model_name=model_name, provider=provider)
-    settled["response_metadata"]["outcome"] = "unknown"
-    settled["response_metadata"].pop("block", None)
-    return settled
-
-
-def unexpected(exc: BaseException) -> ModelError:
-    """The error for an exception that nobody foresaw."""
-    try:
-        text = str(exc)
-    except Exception:  # noqa: BLE001  # even __str__ may raise
-        text = ""
-    name = type(exc).__name__
-    return ModelError(f"{name}: {text}" if text else name, kind="unexpected")
+    return settle(response, model_name=model_name, provider=provider, outcome="unknown")
 
 
 def _answer(model: Any) -> Callable[[Any], Awaitable[Any]]:
     """One coroutine function around what the model writes: `ainvoke`, or `invoke` in a thread."""
+    return partial(_called, model.ainvoke) if is_written(model, "ainvoke") else partial(_in_thread, model)
 
-    async def asynchronous(prompt: Any) -> Any:
-        result = model.ainvoke(prompt)
-        return await result if inspect.isawaitable(result) else result
 
-    async def blocking(prompt: Any) -> Any:
-        from .engine.threads import in_thread
+async def _called(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # A method that should be a coroutine function and is not may have its result at once, or a future.
+    result = method(*args, **kwargs)
+    return await result if inspect.isawaitable(result) else result
 
-        result = await in_thread(model.invoke, prompt)
-        return await result if inspect.isawaitable(result) else result
 
-    return asynchronous if is_written(model, "ainvoke") else blocking
+async def _in_thread(model: Any, prompt: Any) -> Any:
+    from .engine.threads import in_thread
+
+    result = await in_thread(model.invoke, prompt)
+    return await result if inspect.isawaitable(result) else result
 
 
 def is_written(model: Any, name: str) -> bool:
@@ -288,6 +322,18 @@ def is_written(model: Any, name: str) -> bool:
     return method is not None and getattr(method, "__func__", method) is not Model.__dict__[name]
 
 
-def _check_written(model: Any) -> None:
+def check_written(model: Any) -> None:
+    """Raise where a model writes neither of the methods from which the others are derived.
+
+    Raises:
+        ConfigError: it inherits both.
+    """
     if not (is_written(model, "ainvoke") or is_written(model, "invoke")):
         raise ConfigError(f"{type(model).__name__} writes neither invoke nor ainvoke: write one of them.")
+
+
+def _need(model: Any, name: str) -> None:
+    check_written(model)
+    if not is_written(model, name):
+        # It wrote the other one and came here by super().
+        raise ConfigError(f"{type(model).__name__} has no {name} of its own from which the call could be derived.")

@@ -15,6 +15,7 @@ HiveTraceError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final, Literal, TypeAlias
 
 ErrorKind: TypeAlias = Literal[
@@ -37,6 +38,9 @@ ERROR_KINDS: Final[frozenset[str]] = frozenset(ErrorKind.__args__)  # type: igno
 
 RETRYABLE_KINDS: Final[frozenset[str]] = frozenset({"rate_limit", "timeout", "connection", "server"})
 """Kinds that another attempt may cure. A single error can say otherwise (`ModelError.retryable`)."""
+
+MAX_CAUSE: Final = 2000
+"""Characters of an unforeseen exception's text that go into an error message."""
 
 
 class HiveTraceError(Exception):
@@ -83,12 +87,12 @@ class ModelError(HiveTraceError):
 
     Args:
         message: What happened, where, and what to do next; without keys, headers or tracebacks.
-        kind: One of `ErrorKind`.
+        kind: One of `ErrorKind`; another word counts as `unexpected`.
         provider: Name of the plugin.
         model: The provider's model id.
         status: HTTP status, where there was one.
         code: The provider's own error code.
-        retry_after: Seconds that the provider asked to wait.
+        retry_after: Seconds that the provider asked to wait; a negative or endless wait counts as none.
         retryable: Whether another attempt may help; by default decided by `kind` (`RETRYABLE_KINDS`).
         attempts: Requests that were sent, this one included; 0 when nothing was.
         request_id: The provider's id of the request.
@@ -110,15 +114,16 @@ class ModelError(HiveTraceError):
         request_id: str | None = None,
         response: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.kind: ErrorKind = kind
+        # Plugins hand on what an SDK or a server gave them; what leaves here is of the promised types, JSON-ready.
+        super().__init__(str(message))
+        self.message = str(message)
+        self.kind: ErrorKind = kind if kind in ERROR_KINDS else "unexpected"
         self.provider = provider
         self.model = model
         self.status = status
-        self.code = code
-        self.retry_after = retry_after
-        self.retryable = kind in RETRYABLE_KINDS if retryable is None else retryable
+        self.code = None if code is None else str(code)
+        self.retry_after = retry_after if retry_after is not None and 0 <= retry_after < inf else None
+        self.retryable = self.kind in RETRYABLE_KINDS if retryable is None else retryable
         self.attempts = attempts
         self.request_id = request_id
         self.response = response
@@ -129,6 +134,18 @@ class ModelError(HiveTraceError):
 
 
 def _rebuild(cls: type[ModelError], message: str, state: dict[str, Any]) -> ModelError:
-    error = cls(message)
+    error = cls.__new__(cls, message)  # a subclass's own constructor may want other arguments
     error.__dict__.update(state)
     return error
+
+
+def unexpected(exc: BaseException) -> ModelError:
+    """The error for an exception that nobody foresaw."""
+    try:
+        text = str(exc)
+    except Exception:  # noqa: BLE001  # even __str__ may raise
+        text = ""
+    name = type(exc).__name__
+    # Some exceptions repeat all that was sent; the log has the whole of it.
+    short = text if len(text) <= MAX_CAUSE else f"{text[:MAX_CAUSE]}..."
+    return ModelError(f"{name}: {short}" if short else name, kind="unexpected")

@@ -6,6 +6,7 @@ canonical roles and parts; a malformed prompt is a `ModelError` of kind `bad_req
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Literal, NoReturn, NotRequired, Required, TypeAlias, TypedDict
@@ -26,7 +27,7 @@ _ROLES: Final[dict[str, Role]] = {
 
 
 class TextPart(TypedDict):
-    """A piece of text."""
+    """A piece of text. Further keys, here and in images and messages, are left as they are for the provider."""
 
     type: Literal["text"]
     text: str
@@ -69,9 +70,13 @@ def normalize(prompt: Any) -> Messages:
         return [{"role": "user", "content": prompt}]
     if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)):
         _malformed(f"it is of type {type(prompt).__name__}; a prompt is a string or a list of messages")
-    if not prompt:
-        _malformed("the list of messages is empty")
-    return [_message(message, f"message {number}") for number, message in enumerate(prompt, 1)]
+    try:
+        messages = [_message(message, f"message {number}") for number, message in enumerate(prompt, 1)]
+    except ModelError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # objects of the caller's own, whose methods may raise anything
+        _malformed(f"it cannot be read ({type(exc).__name__})")
+    return messages or _malformed("the list of messages is empty")
 
 
 def with_system(prompt: Any, system_prompt: str | None) -> Any:
@@ -81,9 +86,11 @@ def with_system(prompt: Any, system_prompt: str | None) -> Any:
     system = {"role": "system", "content": system_prompt}
     if isinstance(prompt, str):
         return [system, {"role": "user", "content": prompt}]
-    if isinstance(prompt, Sequence) and not any(isinstance(m, Mapping) and m.get("role") == "system" for m in prompt):
-        return [system, *prompt]
-    return prompt
+    if not isinstance(prompt, Sequence) or isinstance(prompt, (bytes, bytearray)) or not prompt:
+        return prompt  # malformed: `normalize` says so
+    if any(isinstance(message, Mapping) and message.get("role") == "system" for message in prompt):
+        return prompt
+    return [system, *prompt]
 
 
 def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -104,12 +111,13 @@ def _message(message: Any, where: str) -> Message:
     role = message.get("role")
     canonical = _ROLES.get(role) if isinstance(role, str) else None
     if canonical is None:
-        _malformed(f"{where} has the role {role!r}; roles are system, user, assistant, developer, tool{_hint(role)}")
+        given = reprlib.repr(role)
+        _malformed(f"{where} has the role {given}; roles are system, user, assistant, developer, tool{_hint(role)}")
     normal: dict[str, Any] = dict(message)
     normal["role"] = canonical
     content = message.get("content")
     if content is None:
-        if canonical != "assistant" or not message.get("tool_calls"):
+        if canonical != "assistant" or not isinstance(message.get("tool_calls"), list) or not message["tool_calls"]:
             _malformed(f"{where} has no `content`")
         normal["content"] = None
     elif not isinstance(content, str):
@@ -120,54 +128,49 @@ def _message(message: Any, where: str) -> Message:
 
 
 def _part(part: Any, where: str) -> Part:
-    kind = part.get("type") if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping):
+        _malformed(f"{where} is of type {type(part).__name__}, not a mapping with `type`")
+    kind = part.get("type")
     if kind == "text":
         if not isinstance(part.get("text"), str):
             _malformed(f"{where} has no `text`")
-        return {"type": "text", "text": part["text"]}
-    if kind == "image_url":
-        return _image_url(part.get("image_url"), where)
+        return {**part, "type": "text", "text": part["text"]}
     if kind == "image":
         return _image(part, where)
-    _malformed(f"{where} has the type {kind!r}; types are text, image, image_url")
+    if kind == "image_url":
+        # The widespread form {"type": "image_url", "image_url": {"url": "https://..." or "data:image/png;base64,..."}}
+        value = part.get("image_url")
+        fields = value if isinstance(value, Mapping) else {"url": value}
+        if not isinstance(fields.get("url"), str) or not fields["url"]:
+            _malformed(f"{where} has no `image_url.url`")
+        others = {key: item for key, item in part.items() if key != "image_url"}
+        return _image({**others, **fields}, where)
+    _malformed(f"{where} has the type {reprlib.repr(kind)}; types are text, image, image_url")
 
 
 def _image(part: Mapping[str, Any], where: str) -> ImagePart:
-    given = [key for key in ("url", "data") if isinstance(part.get(key), str) and part[key]]
-    if len(given) != 1:
-        _malformed(f"{where} needs exactly one of `url` and `data` (base64)")
-    if given == ["data"] and not isinstance(part.get("mime_type"), str):
-        _malformed(f"{where} has `data` without a `mime_type` such as image/png")
-    image: ImagePart = {"type": "image"}
+    image: dict[str, Any] = {**part, "type": "image"}
     for key in ("url", "data", "mime_type", "detail"):
-        if isinstance(part.get(key), str):
-            image[key] = part[key]
-    return image
-
-
-def _image_url(value: Any, where: str) -> ImagePart:
-    # The widespread form {"type": "image_url", "image_url": {"url": "https://..." or "data:image/png;base64,..."}}
-    fields: Mapping[str, Any] = (
-        {"url": value} if isinstance(value, str) else value if isinstance(value, Mapping) else {}
-    )
-    url = fields.get("url")
-    if not isinstance(url, str) or not url:
-        _malformed(f"{where} has no `image_url.url`")
-    image: ImagePart = {"type": "image"}
-    if url.startswith("data:"):
-        header, comma, data = url[5:].partition(",")
-        if not comma or not header.endswith(";base64"):
+        value = image.get(key)
+        if value is None or value == "":
+            image.pop(key, None)
+        elif not isinstance(value, str):
+            _malformed(f"{where} has a `{key}` that is not text")
+    if ("url" in image) == ("data" in image):
+        _malformed(f"{where} needs exactly one of `url` and `data` (base64)")
+    if "url" in image and image["url"][:5].lower() == "data:":
+        header, comma, image["data"] = image.pop("url")[5:].partition(",")
+        mime_type, encoding = header[:-7], header[-7:]
+        if not comma or not image["data"] or encoding.lower() != ";base64":
             _malformed(f"{where} has a data URL that is not base64")
-        image["mime_type"], image["data"] = header.removesuffix(";base64"), data
-    else:
-        image["url"] = url
-    if isinstance(fields.get("detail"), str):
-        image["detail"] = fields["detail"]
-    return image
+        image["mime_type"] = mime_type or image.get("mime_type")
+    if "data" in image and not image.get("mime_type"):
+        _malformed(f"{where} has `data` without a `mime_type` such as image/png")
+    return image  # type: ignore[return-value]  # the keys were checked above
 
 
 def _hint(role: Any) -> str:
-    close = get_close_matches(str(role).lower(), _ROLES, 1)
+    close = get_close_matches(role[:20].lower(), _ROLES, 1) if isinstance(role, str) else []
     return f" (did you mean {close[0]}?)" if close else ""
 
 

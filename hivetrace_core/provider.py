@@ -6,6 +6,8 @@ retries, the breaker, blocking calls, several event loops, observers and timing 
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import ssl
 import threading
@@ -13,9 +15,18 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast, get_args, get_origin
+from queue import SimpleQueue
+from typing import Any, ClassVar, Final, ForwardRef, Generic, Self, TypeVar, cast, get_args, get_origin
 
-from .contract import Model, check_batch_size, check_prompts, is_written, settle_custom, unexpected
+from .contract import (
+    Model,
+    blocking_batch,
+    check_batch_size,
+    check_prompts,
+    checked_response,
+    own_verdict,
+    settle_custom,
+)
 from .engine.clients import LoopClients
 from .engine.dispatch import Job
 from .engine.events import Observers
@@ -25,13 +36,18 @@ from .engine.portal import portal, run_blocking
 from .engine.retry import RetryPolicy
 from .engine.streaming import stream as stream_attempts
 from .engine.tokens import EXPECTED_ANSWER, estimate_tokens, used_tokens
-from .errors import ModelError
+from .errors import ModelError, unexpected
 from .messages import Messages, normalize
 from .options import ModelOptions
 from .redaction import Redactor
-from .responses import ModelResponse, Reply, ResponseChunk, outcome_of
+from .responses import OUTCOMES, ModelResponse, Reply, ResponseChunk
 
 OptionsT = TypeVar("OptionsT", bound=ModelOptions)
+
+_log = logging.getLogger("hivetrace_core.models")
+
+
+_FACTS: Final = frozenset({"model_name", "finish_reason", "outcome"})
 
 
 class ProviderModel(Model, Generic[OptionsT]):
@@ -54,9 +70,13 @@ class ProviderModel(Model, Generic[OptionsT]):
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, ProviderModel):
-                argument = get_args(base)[0]
-                if isinstance(argument, type) and issubclass(argument, ModelOptions):
-                    cls.options_class = argument
+                for argument in get_args(base):
+                    if isinstance(argument, type) and issubclass(argument, ModelOptions):
+                        cls.options_class = argument
+                    elif isinstance(argument, ForwardRef):
+                        raise TypeError(
+                            f"{cls.__name__}: name the options class itself, not {argument.__forward_arg__!r}"
+                        )
         if "provider" not in cls.__dict__:
             cls.provider = cls.__name__.removesuffix("Model").lower()
 
@@ -66,8 +86,11 @@ class ProviderModel(Model, Generic[OptionsT]):
         self.options = cast(OptionsT, self.options_class.parse(options, where=type(self).__name__))
         self._lock = threading.Lock()
         self._observers: Observers | None = None
-        self._executor: tuple[int, Executor] | None = None
+        self._executor: Executor | None = None
         self._clients: LoopClients[Any] = LoopClients(self.make_client, self.close_client)
+        self._pid = os.getpid()
+        self._verdict = own_verdict(self)
+        self._closing: set[asyncio.Task[None]] = set()
 
     # What an author writes
 
@@ -115,15 +138,17 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     def classify_error(self, exc: Exception) -> ModelError:
         """What an exception of `complete` means, where it is not a `ModelError` already."""
+        causes: list[BaseException] = []
         cause: BaseException | None = exc
-        while cause is not None:
+        while cause is not None and cause not in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 reason = cause.verify_message
                 return ModelError(f"TLS certificate not trusted: {reason}", kind="connection", retryable=False)
+            causes.append(cause)
             cause = cause.__cause__ or cause.__context__
         if isinstance(exc, TimeoutError):
             return ModelError("The request timed out", kind="timeout")
-        if isinstance(exc, (ConnectionError, OSError)):
+        if isinstance(exc, OSError) and exc.filename is None:  # with a name it is about a file
             return ModelError(f"The connection failed ({type(exc).__name__}: {exc})", kind="connection")
         return unexpected(exc)
 
@@ -133,13 +158,20 @@ class ProviderModel(Model, Generic[OptionsT]):
     def executor(self) -> Executor:
         """Limits, breaker and retries of this instance, shared by all its calls."""
         current = self._executor
-        if current is None or current[0] != os.getpid():
-            # After a fork, places held by the parent's requests would never come back.
+        if current is None or self._pid != os.getpid():
             with self._lock:
-                if self._executor is None or self._executor[0] != os.getpid():
-                    self._executor = (os.getpid(), self._make_executor())
+                self._leave_parent()
+                if self._executor is None:
+                    self._executor = self._make_executor()
                 current = self._executor
-        return current[1]
+        return current
+
+    def _leave_parent(self) -> None:
+        # After a fork, places held by the parent's requests would never come back, and its loops run no more.
+        if self._pid != os.getpid():
+            self._executor = None
+            self._clients = LoopClients(self.make_client, self.close_client)
+            self._pid = os.getpid()
 
     @property
     def observers(self) -> Observers | None:
@@ -150,7 +182,7 @@ class ProviderModel(Model, Generic[OptionsT]):
     def observers(self, observers: Observers | None) -> None:
         self._observers = observers
         if self._executor is not None:
-            self._executor[1].observers = observers or Observers()
+            self._executor.observers = observers or Observers()
 
     def invoke(self, prompt: Any) -> ModelResponse:
         """Answer one prompt, blocking.
@@ -170,7 +202,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     def batch(self, prompts: Any, batch_size: int | None = None) -> list[ModelResponse]:
         """Answer many prompts, blocking. See `Model.batch`."""
-        return cast(list[ModelResponse], super().batch(prompts, batch_size))
+        return cast(list[ModelResponse], blocking_batch(self, prompts, batch_size, lazily=True))
 
     async def abatch(self, prompts: Any, batch_size: int | None = None) -> list[ModelResponse]:
         """Answer many prompts. See `Model.abatch`."""
@@ -205,25 +237,46 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     def stream(self, prompt: Any) -> Iterator[ResponseChunk]:
         """`astream`, blocking."""
-        gate = portal()
-        chunks = self.astream(prompt)
+        # One task reads the whole answer: a provider's timeouts and connections may belong to the task that made them.
+        pieces: SimpleQueue[ResponseChunk | None] = SimpleQueue()
+
+        async def read() -> None:
+            try:
+                async with aclosing(self.astream(prompt)) as chunks:
+                    async for chunk in chunks:
+                        pieces.put(chunk)
+            finally:
+                pieces.put(None)
+
+        reading = portal().start(read())
         try:
-            while (chunk := gate.start(_next(chunks)).wait()) is not None:
+            while (chunk := pieces.get()) is not None:
                 yield chunk
+            reading.wait()
         finally:
-            gate.start(_close(chunks)).wait()
+            reading.cancel()
 
     def get_params(self) -> dict[str, Any]:
         """The options that are set, with `model_name` and `provider`: JSON-ready, without secrets."""
-        return {"model_name": self.options.model, "provider": self.provider, **self.options.public()}
+        own = {"model_name": self.options.model, "provider": self.provider}
+        return {**own, **self.options.public(), **own}
 
     async def aclose(self) -> None:
         """Close all connections; a later call opens new ones."""
+        self._leave_parent()
         await self._clients.aclose()
 
     def close(self) -> None:
-        """`aclose`, blocking."""
-        run_blocking(self.aclose())
+        """`aclose`, blocking; inside a running event loop that loop does the closing, when it gets its turn."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            run_blocking(self.aclose())
+        else:
+            # To wait here for connections of this very loop would be to wait for ever.
+            task = loop.create_task(self.aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def __aenter__(self) -> Self:
         return self
@@ -268,33 +321,35 @@ class ProviderModel(Model, Generic[OptionsT]):
             return self._finished(self.classify(reply))
         return self._finished(reply)
 
-    def _finished(self, response: Any) -> dict[str, Any]:
-        if not isinstance(response, Mapping):
-            got = type(response).__name__
-            raise ModelError(f"{type(self).__name__} returned an object of type {got}", kind="response_format")
-        metadata = response.get("response_metadata")
-        own = is_written(type(self), "is_answer_blocked")
-        if isinstance(metadata, dict) and "outcome" in metadata and "model_name" in metadata and not own:
-            metadata.setdefault("provider", self.provider)
-            metadata["outcome"] = outcome_of(response)
-            return response if isinstance(response, dict) else dict(response)
-        is_blocked = self.is_answer_blocked if own else None
-        return settle_custom(response, model_name=self.options.model, provider=self.provider, is_blocked=is_blocked)
+    def _finished(self, given: Any) -> dict[str, Any]:
+        if self._verdict is None and isinstance(given, dict) and isinstance(given.get("content"), str):
+            metadata = given.get("response_metadata")
+            if isinstance(metadata, dict) and metadata.keys() >= _FACTS:
+                outcome = metadata["outcome"]
+                if outcome in OUTCOMES and (outcome != "blocked" or "block" in metadata):
+                    # It has all that `settle` would add. A copy, because some hand out one dict for every prompt.
+                    return {**given, "response_metadata": {"provider": self.provider, **metadata}}
+        response = checked_response(given, type(self).__name__)
+        return settle_custom(response, model_name=self.options.model, provider=self.provider, is_blocked=self._verdict)
 
     def _translate(self, exc: BaseException) -> ModelError:
         if not isinstance(exc, Exception):
             return unexpected(exc)
         try:
-            return self.classify_error(exc)
-        except Exception as broken:  # noqa: BLE001  # a plugin's code may raise anything
-            return unexpected(broken)
+            error = self.classify_error(exc)
+        except ModelError as raised:
+            return raised
+        except Exception:  # noqa: BLE001  # a plugin's code may raise anything
+            _log.exception("classify_error of %s failed", type(self).__name__)
+            return unexpected(exc)
+        return error if isinstance(error, ModelError) else unexpected(exc)
 
     async def _open_stream(self, messages: Messages, job: Job) -> AsyncGenerator[dict[str, Any], None]:
         parts: list[str] = []
         items = self.stream_complete(await self._clients.get(), messages)
         try:
             async for item in items:
-                chunk: dict[str, Any] = {"content": item} if isinstance(item, str) else dict(item)
+                chunk: dict[str, Any] = {"content": item} if isinstance(item, str) else {"content": "", **item}
                 parts.append(chunk["content"])
                 if "response_metadata" in chunk:
                     whole = self._finished({**chunk, "content": "".join(parts)})
@@ -308,11 +363,3 @@ class ProviderModel(Model, Generic[OptionsT]):
         reply = await self.complete(client, messages)
         response = self._finished(self.classify(reply) if isinstance(reply, Reply) else reply)
         yield {"content": response["content"], "response_metadata": response["response_metadata"]}
-
-
-async def _next(chunks: AsyncGenerator[ResponseChunk, None]) -> ResponseChunk | None:
-    return await anext(chunks, None)
-
-
-async def _close(chunks: AsyncGenerator[ResponseChunk, None]) -> None:
-    await chunks.aclose()

@@ -127,7 +127,7 @@ class Reply:
 
 def metadata_of(response: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `response_metadata` of any dict; an empty mapping where there is none. Never raises."""
-    metadata = response.get("response_metadata")
+    metadata = response.get("response_metadata") if isinstance(response, Mapping) else None
     return metadata if isinstance(metadata, Mapping) else {}
 
 
@@ -149,7 +149,7 @@ def outcome_of(response: Mapping[str, Any]) -> Outcome:
     """
     named = read(response, "outcome")
     if named is not None:
-        return named if named in OUTCOMES else "unknown"
+        return named if isinstance(named, str) and named in OUTCOMES else "unknown"
     return derive_outcome(response)
 
 
@@ -161,22 +161,34 @@ def derive_outcome(response: Mapping[str, Any], *, blocked: bool | None = None) 
         blocked: What a custom `is_answer_blocked` decided; None to read it from the finish reason.
     """
     finish = read(response, "finish_reason")
-    if response.get("error") or finish == "error":
+    if not isinstance(finish, str | None):
+        finish = "unknown"
+    if finish == "error" or _there(response.get("error")):
         return "failed"
     if finish == "content_filter" if blocked is None else blocked:
         return "blocked"
-    if finish == "tool_calls" or read(response, "tool_calls"):
+    if finish == "tool_calls" or _there(read(response, "tool_calls")):
         return "tool_calls"
     if finish == "length":
         return "truncated"
     content = response.get("content")
-    if not content:
+    if not _there(content):
         return "empty"
-    if not isinstance(content, str):
-        return "unknown"
-    if finish in ("stop", "content_filter") or finish is None:
+    if isinstance(content, str) and finish in ("stop", "content_filter", None):
         return "answered"
     return "unknown"
+
+
+def says_something(response: Mapping[str, Any]) -> bool:
+    """Whether a dict has any of the keys by which a response tells its outcome."""
+    if "content" in response or _there(response.get("error")):
+        return True
+    return any(read(response, key) is not None for key in ("outcome", "finish_reason", "tool_calls"))
+
+
+def _there(value: Any) -> bool:
+    """Truth for what JSON has; anything else (an array, say, whose truth is an error) is there unless it is None."""
+    return bool(value) if isinstance(value, str | int | float | list | tuple | dict) else value is not None
 
 
 def finish_reason_of(response: Mapping[str, Any]) -> FinishReason:
@@ -191,6 +203,7 @@ def settle(
     model_name: str,
     provider: str | None = None,
     is_blocked: Callable[[Mapping[str, Any]], bool] | None = None,
+    outcome: Outcome | None = None,
 ) -> dict[str, Any]:
     """Complete a custom model's answer: every fact that core promises is under `response_metadata` afterwards.
 
@@ -200,30 +213,36 @@ def settle(
         provider: Name under which the model was registered.
         is_blocked: The model's own `is_answer_blocked`, where it has overridden it. It decides blocked or not (never on
             a failed response) and may raise: then its exception propagates.
+        outcome: The outcome, where it is decided already.
 
     Returns:
-        A new dict with all the keys of the given one.
+        A new dict with all the keys and values of the given one; only `outcome`, and what was None or no mapping where
+        a mapping must be, may have changed.
     """
+    rule = "finish_reason"
+    if outcome is None:
+        outcome = outcome_of(response)
+        if is_blocked is not None and outcome != "failed":
+            if is_blocked(response):
+                outcome, rule = "blocked", "is_answer_blocked"
+            elif outcome == "blocked":
+                outcome = derive_outcome(response, blocked=False)
     metadata: dict[str, Any] = dict(metadata_of(response))
-    outcome = outcome_of(response)
-    if is_blocked is not None and outcome != "failed":
-        if is_blocked(response):
-            outcome = "blocked"
-            metadata["block"] = {"stage": "unspecified", "categories": [], "rule": "is_answer_blocked"}
-        elif outcome == "blocked":
-            outcome = derive_outcome(response, blocked=False)
-            metadata.pop("block", None)
-    elif outcome == "blocked":
-        metadata.setdefault("block", {"stage": "unspecified", "categories": [], "rule": "finish_reason"})
     metadata["outcome"] = outcome
-    metadata.setdefault("model_name", read(response, "model_name", "model") or model_name)
-    if provider is not None:
-        metadata.setdefault("provider", provider)
-    if "finish_reason" not in metadata:
-        native = read(response, "finish_reason")
-        metadata["finish_reason"] = _implied_finish(outcome) if native is None else finish_reason_of(response)
-    settled = dict(response)
-    settled["response_metadata"] = metadata
+    if outcome == "blocked" and not isinstance(metadata.get("block"), Mapping):
+        metadata["block"] = {"stage": "unspecified", "categories": [], "rule": rule}
+    native = read(response, "finish_reason")
+    named = read(response, "model_name", "model")
+    missing = {
+        "model_name": named if isinstance(named, str) else model_name,
+        "provider": provider,
+        "finish_reason": _implied_finish(outcome) if native is None else finish_reason_of(response),
+        "native_finish_reason": native,
+    }
+    metadata.update((key, value) for key, value in missing.items() if value is not None and metadata.get(key) is None)
+    settled = {**response, "response_metadata": metadata}
+    if settled.get("content") is None:
+        settled["content"] = ""
     return settled
 
 
@@ -254,10 +273,11 @@ def error_info(error: ModelError) -> ErrorInfo:
 
 def failed_response(error: ModelError, *, index: int | None = None, latency_s: float | None = None) -> ModelResponse:
     """The response that stands in the place of a prompt that failed; a partial answer keeps its text."""
-    partial: Mapping[str, Any] = error.response or {}
+    partial: Mapping[str, Any] = error.response if isinstance(error.response, Mapping) else {}
+    named = read(partial, "model_name", "model")
     metadata: dict[str, Any] = {
         **metadata_of(partial),
-        "model_name": read(partial, "model_name", "model") or error.model or "",
+        "model_name": named if isinstance(named, str) and named else error.model or "",
         "finish_reason": "error",
         "outcome": "failed",
         "attempts": error.attempts,

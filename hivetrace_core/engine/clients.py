@@ -7,13 +7,17 @@ notebooks, one `asyncio.run` after another) therefore keeps one client for each,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+
+from .portal import blocked_loops
 
 C = TypeVar("C")
+
+_PATIENCE_S: Final = 5.0
+"""How long closing waits for other loops: one may stop, or be busy, at this very moment."""
 
 _log = logging.getLogger("hivetrace_core.engine")
 
@@ -81,12 +85,26 @@ class LoopClients(Generic[C]):
         with self._lock:
             entries = list(self._entries.values())
             self._entries.clear()
+        elsewhere = [closing for entry in entries if entry.loop is not here and (closing := _close_in_its_loop(entry))]
         for entry in entries:
             if entry.loop is here:
                 await entry.lifetime.aclose()
-            elif entry.loop.is_running():
-                with contextlib.suppress(RuntimeError):  # it may stop at this very moment
-                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_aclose(entry.lifetime), entry.loop))
+        if elsewhere:
+            await asyncio.wait(elsewhere, timeout=_PATIENCE_S)
+
+
+def _close_in_its_loop(entry: _Entry[Any]) -> asyncio.Future[None] | None:
+    """Start closing a client of another loop; None where there is nothing to wait for."""
+    if not entry.loop.is_running():
+        return None
+    closing = _aclose(entry.lifetime)
+    try:
+        future = asyncio.run_coroutine_threadsafe(closing, entry.loop)
+    except RuntimeError:  # it was closed at this very moment, and has closed its clients
+        closing.close()
+        return None
+    # A loop that stands still until we return closes its client when it goes on.
+    return asyncio.wrap_future(future) if entry.loop not in blocked_loops() else None
 
 
 async def _aclose(lifetime: AsyncGenerator[Any, None]) -> None:

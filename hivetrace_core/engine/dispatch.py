@@ -5,9 +5,9 @@ for another turn later (`Again`): the item then waits on a timer and its worker 
 waiting costs no capacity.
 
 Three bounds hold at every moment: `width` steps run; at most `max_open` items are open (running, waiting for another
-turn, or finished and not yet taken by the consumer); and their estimated bytes stay under `max_bytes` (one item is
-always let in). In order, a slow head therefore stalls nobody until the bound is reached, and a slow consumer pushes
-back on the source.
+turn, or finished and not yet taken by the consumer); and no item is let in while the estimated bytes of the open ones
+reach `max_bytes` (a lone item always is). In order, a slow head therefore stalls nobody until the bound is reached, and
+a slow consumer pushes back on the source.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from .weight import weigh, weigh_result
 
 if TYPE_CHECKING:
     from ..responses import Reply
@@ -68,13 +70,14 @@ class Job:
         reply: The raw reply of the last attempt, where the provider has one.
     """
 
-    __slots__ = ("attempts", "done", "first_sent", "index", "item", "last_error", "reply", "result", "size")
+    __slots__ = ("attempts", "cancels", "done", "first_sent", "index", "item", "last_error", "reply", "result", "size")
 
     def __init__(self, index: int, item: Any, size: int = 0) -> None:
         self.index = index
         self.item = item
         self.size = size
         self.attempts = 0
+        self.cancels = 0  # cancellations that its task had lived through before
         self.first_sent: float | None = None
         self.last_error: Any = None
         self.result: Any = None
@@ -83,24 +86,6 @@ class Job:
 
 
 Step = Callable[[Job], Awaitable[Any]]
-
-
-def weigh(value: Any) -> int:
-    """Rough bytes of a prompt or a response: its strings, at any depth."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return getsizeof(value)
-    if isinstance(value, Mapping):
-        return 64 + sum(map(weigh, value.values()))
-    if isinstance(value, (list, tuple)):
-        return 64 + sum(map(weigh, value))
-    return 32
-
-
-def _weigh_result(job: Job) -> int:
-    result = job.result
-    content = result.get("content") if isinstance(result, Mapping) else result
-    size = 512 + (getsizeof(content) if isinstance(content, str) else 0)
-    return size + weigh(job.reply.payload) if job.reply is not None else size
 
 
 async def dispatch(
@@ -116,8 +101,8 @@ async def dispatch(
     """Run `step` on every item and yield the finished jobs, in input order or as they finish.
 
     An exception of the source is raised after the jobs of all items before it were yielded. An exception of a step is a
-    fault of the caller's code: everything is cancelled and it propagates. Closing the iterator cancels what is running
-    and waits until it is gone.
+    fault of the caller's code: everything is cancelled at once and it propagates. Closing the iterator cancels what is
+    running and waits until it is gone.
 
     Args:
         source: Items; pulled lazily, one at a time, in the running loop.
@@ -172,7 +157,7 @@ class _Window:
         self._fault: BaseException | None = None
         self._closed = False
         self._line: deque[Job] = deque()  # ordered: every open job in input order; unordered: the finished ones
-        self._again: deque[Job] = deque()  # timers that have run out
+        self._again: deque[Job] = deque()  # ready to run: timers that have run out, items that were waited for
         self._timers: dict[Job, asyncio.TimerHandle] = {}
         self._idle: deque[asyncio.Future[None]] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -211,17 +196,11 @@ class _Window:
 
     async def close(self) -> None:
         """Cancel what runs and wait for it to end."""
-        self._closed = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        workers = list(self._workers)
-        for worker in workers:
-            worker.cancel()
+        self._halt()
         # A worker may need several loop turns to unwind; a cancellation of ours must not cut that short.
         cancelled: asyncio.CancelledError | None = None
         patience = self._loop.time() + CLOSE_PATIENCE_S
-        while pending := [worker for worker in workers if not worker.done()]:
+        while pending := [worker for worker in self._workers if not worker.done()]:
             left = patience - self._loop.time()
             if left <= 0:
                 _log.warning("%d step(s) ignored their cancellation and were left behind", len(pending))
@@ -242,32 +221,32 @@ class _Window:
 
     def _ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if not worker.cancelled() and (fault := worker.exception()) is not None:
-            self._fail(fault)
+        if not worker.cancelled():
+            if (fault := worker.exception()) is not None:
+                self._fail(fault)
+        elif not self._closed:
+            # A cancellation that is not ours: its job would never be finished, and the consumer would wait for ever.
+            self._fail(RuntimeError("A step was cancelled from outside the window"))
 
     async def _work(self) -> None:
         steps = 0
         while not self._closed:
-            if self._again:
-                job = self._again.popleft()
-            elif self._pulling or self._exhausted or not self._room():
-                await self._sleep()
+            job = self._again.popleft() if self._again else self._pull()
+            if job is None:
+                await self._wait()
+                if len(self._workers) > self._width + self._pulling:
+                    return self._retire()
                 continue
-            else:
-                pulled = self._pull() if self._next is not None else await self._apull()
-                if pulled is None:
-                    continue
-                job = pulled
             if self._idle:
                 if self._again or (not self._exhausted and self._room()):
                     self._wake()
             elif len(self._workers) < self._width and not self._exhausted:
                 self.spawn()
             result = await self._step(job)
-            if type(result) is Again:
-                self._timers[job] = self._loop.call_later(result.delay, self._ready, job)
-            else:
+            if type(result) is not Again:
                 self._finish(job, result)
+            elif not self._closed:
+                self._timers[job] = self._loop.call_later(result.delay, self._ready, job)
             steps += 1
             if steps % _STEPS_PER_BREATH == 0:
                 await asyncio.sleep(0)
@@ -276,6 +255,9 @@ class _Window:
         return self._open < self._max_open and (self._bytes < self._max_bytes or not self._open)
 
     def _pull(self) -> Job | None:
+        """The next item of a synchronous source; None where there is none to be had now."""
+        if self._next is None or self._exhausted or not self._room():
+            return None
         try:
             item = self._next()
         except StopIteration:
@@ -286,7 +268,11 @@ class _Window:
             return self._opened(item)
         return None
 
-    async def _apull(self) -> Job | None:
+    async def _wait(self) -> None:
+        """Wait for the next item of an asynchronous source, or until somebody calls."""
+        if self._anext is None or self._pulling or self._exhausted or not self._room():
+            await self._sleep()
+            return
         self._pulling = True
         try:
             item = await self._anext()
@@ -294,11 +280,24 @@ class _Window:
             self._end_of_source(None)
         except Exception as exc:  # noqa: BLE001  # raised again when all before it is delivered
             self._end_of_source(exc)
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: something inside the source was cancelled, and it let that escape.
+            error = RuntimeError("The source of the items was cancelled from inside")
+            error.__cause__ = exc
+            self._end_of_source(error)
         else:
-            return self._opened(item)
+            self._again.append(self._opened(item))
         finally:
             self._pulling = False
-        return None
+
+    def _retire(self) -> None:
+        # A worker was added for a repeat while this one waited for the source. It goes at once: as long as it counted,
+        # another one could take itself for the one too many.
+        self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._wake()
 
     def _opened(self, item: Any) -> Job:
         if self._numbered:
@@ -322,7 +321,7 @@ class _Window:
     def _finish(self, job: Job, result: Any) -> None:
         job.result = result
         job.done = True
-        grown = _weigh_result(job)
+        grown = weigh_result(job.result, job.reply)
         job.size += grown
         self._bytes += grown
         line = self._line
@@ -342,7 +341,8 @@ class _Window:
         self._again.append(job)
         if self._idle:
             self._wake()
-        elif len(self._workers) < self._width:
+        elif len(self._workers) < self._width + self._pulling:
+            # Who waits for the source runs no step; the source may be waiting for this very repeat.
             self.spawn()
 
     async def _sleep(self) -> None:
@@ -364,6 +364,21 @@ class _Window:
                 return
 
     def _fail(self, fault: BaseException) -> None:
-        if self._fault is None:
-            self._fault = fault
+        if self._closed:
+            # The consumer has gone, or hears of an earlier one.
+            _log.error("A step failed while everything was being stopped", exc_info=fault)
+            return
+        self._fault = fault
+        self._halt()
         self._arrived()
+
+    def _halt(self) -> None:
+        """Let nothing begin any more and cancel what runs; once, because unwinding must not be cancelled again."""
+        if self._closed:
+            return
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for worker in self._workers:
+            worker.cancel()

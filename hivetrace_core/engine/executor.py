@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
@@ -28,7 +29,7 @@ SINGLE: Final = -1
 CANARY_PATIENCE_S: Final = 5.0
 """How long the others wait for the first request of a run when it gets no answer."""
 
-_REJECTED: Final = frozenset(
+REJECTED: Final = frozenset(
     {"rate_limit", "quota", "authentication", "permission", "not_found", "bad_request", "context_length", "not_sent"}
 )
 """Kinds whose requests used no tokens: the provider turned them away."""
@@ -100,6 +101,7 @@ class Executor:
             ModelError: the last attempt's.
         """
         job = Job(SINGLE, prompt)
+        job.cancels = cancels()
         while True:
             result = await self._step(job, None, None)
             if type(result) is Again:
@@ -144,16 +146,16 @@ class Executor:
                 return self._unsent(job)
             try:
                 prepared = self.prepare(job.item)
-            except ModelError as error:
-                return self._failed(job, error)
+            except Exception as exc:  # noqa: BLE001  # a prompt may be anything; it fails alone
+                return self._failed(job, self.understood(exc))
             return await self._attempt(job, prepared, recorder)
         finally:
             if canary is not None:
-                canary.end()
+                canary.end(sent=job.attempts > 0)
 
     async def _attempt(self, job: Job, prepared: Any, recorder: Recorder | None) -> dict[str, Any] | Again:
         tokens = self._estimate(prepared) if self._estimate is not None else 0
-        lease = self.limits.try_enter() or await self.limits.enter(tokens)
+        lease = self.limits.try_enter(tokens) or await self.limits.enter(tokens)
         used: int | None = 0
         try:
             # Much may have happened while it waited.
@@ -161,6 +163,7 @@ class Executor:
                 return self._unsent(job)
             timeout = self.time_left(job)
             if timeout is not None and timeout <= 0 and job.last_error is not None:
+                self.breaker.failed(job.last_error)
                 return self._failed(job, job.last_error)
             job.attempts += 1
             if recorder is not None:
@@ -171,14 +174,12 @@ class Executor:
             try:
                 async with clock:
                     response = await self._send(prepared, job)
-            except (Exception, SystemExit, asyncio.CancelledError) as exc:
-                error = self.error(exc, expired=clock.expired(), timeout=timeout)
-                if error is None:
-                    raise
+            except (Exception, SystemExit, asyncio.CancelledError) as exc:  # noqa: BLE001  # the model's code
+                error = self.error(exc, job, expired=clock.expired(), timeout=timeout)
             else:
                 used = self.succeeded(job, response, began)
                 return response
-            if error.kind in _REJECTED:
+            if error.kind in REJECTED:
                 used = 0
         finally:
             self.limits.leave(lease, tokens=used)
@@ -190,7 +191,7 @@ class Executor:
     async def admit(self, prepared: Any) -> Lease:
         """Wait for the limits."""
         tokens = self._estimate(prepared) if self._estimate is not None else 0
-        return self.limits.try_enter() or await self.limits.enter(tokens)
+        return self.limits.try_enter(tokens) or await self.limits.enter(tokens)
 
     def time_left(self, job: Job) -> float | None:
         """Seconds that the next attempt may take; None for no bound."""
@@ -261,16 +262,23 @@ class Executor:
             notify(self.observers.retry, event)
         return delay
 
-    def error(self, exc: BaseException, *, expired: bool, timeout: float | None) -> ModelError | None:
-        """The `ModelError` that an exception of an attempt amounts to; None where it must propagate."""
+    def error(self, exc: BaseException, job: Job, *, expired: bool, timeout: float | None) -> ModelError:
+        """The `ModelError` that an exception of an attempt amounts to.
+
+        Raises:
+            asyncio.CancelledError: the attempt was cancelled, whatever the model's code made of that.
+        """
+        if cancels() > job.cancels:
+            raise exc if isinstance(exc, asyncio.CancelledError) else asyncio.CancelledError() from exc
+        if expired and isinstance(exc, (TimeoutError, asyncio.CancelledError)):
+            return ModelError(f"No answer within {timeout:.3g} s", kind="timeout")
         if isinstance(exc, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                return None
             # Nobody cancelled us: the model's own code let a cancellation of something else escape.
             return ModelError("The model's call was cancelled from inside", kind="unexpected")
-        if expired and isinstance(exc, TimeoutError):
-            return ModelError(f"No answer within {timeout:.3g} s", kind="timeout")
+        return self.understood(exc)
+
+    def understood(self, exc: BaseException) -> ModelError:
+        """The `ModelError` that an exception of the model's code means; one that nobody foresaw goes to the log."""
         if isinstance(exc, ModelError):
             return exc
         error = self._translate(exc)
@@ -280,13 +288,14 @@ class Executor:
         return error
 
     def complete(self, error: ModelError, attempts: int) -> None:
-        """Fill in what only the engine knows, and take secrets out of the message."""
+        """Fill in what only the engine knows, and take out what nobody can use: secrets, waits that are no number."""
         error.attempts = attempts
         error.provider = error.provider or self.provider
         error.model = error.model or self.model_name
-        if self._redactor:
-            error.message = self._redactor.text(error.message)
-            error.args = (error.message,)
+        if error.retry_after is not None and not 0 <= error.retry_after < math.inf:
+            error.retry_after = None
+        error.message = self._redactor.text(str(error.message))
+        error.args = (error.message,)
 
     def _failed(self, job: Job, error: ModelError, latency: float | None = None) -> dict[str, Any]:
         self.complete(error, job.attempts)
@@ -301,31 +310,39 @@ class Executor:
         return self._failed(job, error or ModelError("Not sent: sending had been stopped", kind="not_sent"))
 
 
+def cancels() -> int:
+    """Cancellations of the running task that are not settled; code that swallows one leaves it counted."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
 def _index(job: Job) -> int | None:
     return None if job.index == SINGLE else job.index
 
 
 class _Canary:
-    """Lets the first step go alone."""
+    """Lets the first request go alone."""
 
-    __slots__ = ("_ended", "_sent", "over")
+    __slots__ = ("_ended", "_singing", "over")
 
     def __init__(self) -> None:
         self.over = False
-        self._sent = False
+        self._singing = False
         self._ended = asyncio.Event()
 
     async def turn(self) -> None:
-        if not self._sent:
-            self._sent = True
-            return
-        try:
-            async with asyncio.timeout(CANARY_PATIENCE_S):
-                await self._ended.wait()
-        except TimeoutError:
-            self.end()
+        while self._singing and not self.over:
+            try:
+                async with asyncio.timeout(CANARY_PATIENCE_S):
+                    await self._ended.wait()
+            except TimeoutError:
+                self.end(sent=True)
+        self._singing = True
 
-    def end(self) -> None:
+    def end(self, *, sent: bool) -> None:
+        """The first step has ended. Where it came to no request (a malformed prompt), the next one takes its place."""
         if not self.over:
-            self.over = True
+            self.over = sent
+            self._singing = False
             self._ended.set()
+            self._ended = asyncio.Event()

@@ -65,7 +65,7 @@ class Limits:
         self._clock = clock
         self._rated = rpm is not None or tpm is not None
         self._turnstile = Slots(1)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant for the same reason as in `Slots`
         self._due = 0.0
         self._pause_until = 0.0
         self._window: deque[Lease] = deque()
@@ -120,6 +120,7 @@ class Limits:
                 charged). None leaves the estimate in force.
         """
         if tokens is not None and self.tpm is not None and lease is not _FREE:
+            tokens = max(tokens, 0)
             with self._lock:
                 if self._window and lease.at >= self._window[0].at:
                     self._tokens += tokens - lease.tokens
@@ -147,7 +148,7 @@ class Limits:
             if self.tpm is not None:
                 self._forget(now)
                 # A request larger than the whole limit goes when it has the minute for itself.
-                if self._window and self._tokens + tokens > self.tpm:
+                if self._tokens > 0 and self._tokens + tokens > self.tpm:
                     wait = self._window[0].at + _MINUTE * (1 + MARGIN) - now
                     return None, min(max(wait, 0.001), _POLL_S)
             if self._spacing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import contextvars
 import os
 import threading
 from collections import deque
@@ -21,6 +22,24 @@ _READ_AHEAD: Final = 32
 _EXIT_PATIENCE_S: Final = 3.0
 
 
+_blocked: contextvars.ContextVar[tuple[asyncio.AbstractEventLoop, ...]] = contextvars.ContextVar(
+    "hivetrace_blocked_loops", default=()
+)
+
+
+def blocked_loops() -> tuple[asyncio.AbstractEventLoop, ...]:
+    """Loops that stand still until the running code returns: blocking calls that led here were made inside them."""
+    return _blocked.get()
+
+
+def _blocked_here() -> tuple[asyncio.AbstractEventLoop, ...]:
+    """The same as a coroutine sees it that the current thread waits for."""
+    try:
+        return (*_blocked.get(), asyncio.get_running_loop())
+    except RuntimeError:
+        return _blocked.get()
+
+
 class _Call(Generic[T]):
     """A coroutine in the hosted loop. Its future is done only when the task has really ended, cancelled or not."""
 
@@ -29,7 +48,13 @@ class _Call(Generic[T]):
         self._coroutine = coroutine
         self._task: asyncio.Task[T] | None = None
         self.future: Future[T] = Future()
-        loop.call_soon_threadsafe(self._begin)
+        context = contextvars.copy_context()
+        context.run(_blocked.set, _blocked_here())
+        try:
+            loop.call_soon_threadsafe(self._begin, context=context)
+        except RuntimeError:  # the loop is closed: the process is ending
+            coroutine.close()
+            raise
 
     def _begin(self) -> None:
         self._task = self._loop.create_task(self._coroutine)
@@ -89,12 +114,17 @@ class Portal:
         """The hosted loop."""
         return self._loop
 
+    @property
+    def usable(self) -> bool:
+        """Whether its thread lives: a forked child has the object only."""
+        return self.pid == os.getpid() and not self._closing
+
     def here(self) -> Portal:
-        """A portal that the current thread may wait for: this one, or a further one where this is its own thread."""
-        if threading.current_thread() is not self._thread:
+        """A portal that the current thread may wait for: this one, or a further one while this one stands still."""
+        if self._loop not in _blocked_here():
             return self
         with self._lock:
-            if self._nested is None:
+            if self._nested is None or not self._nested.usable:
                 self._nested = Portal()
         return self._nested.here()
 
@@ -110,7 +140,7 @@ class Portal:
             self.start(self._shutdown()).future.result(_EXIT_PATIENCE_S)
         self._closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_EXIT_PATIENCE_S)
+        self._thread.join(1.0)  # a loop that some code blocks stays behind, in its daemon thread
 
     async def _shutdown(self) -> None:
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -129,10 +159,10 @@ def portal() -> Portal:
     """The portal for the current thread and process; made at first use."""
     global _portal  # noqa: PLW0603  # one per process
     with _portal_lock:
-        # A forked child has the object but not the thread.
-        if _portal is None or _portal.pid != os.getpid():
+        if _portal is None or not _portal.usable:
             _portal = Portal()
-    return _portal.here()
+        gate = _portal
+    return gate.here()
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:

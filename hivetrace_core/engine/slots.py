@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 
@@ -39,7 +40,8 @@ class Slots:
 
     def __init__(self, places: int) -> None:
         self._free = places
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may close a waiting coroutine while this very thread holds the lock.
+        self._lock = threading.RLock()
         self._queue: deque[_Waiter] = deque()
 
     def try_acquire(self) -> bool:
@@ -65,7 +67,7 @@ class Slots:
         except BaseException:
             with self._lock:
                 granted = waiter.granted
-                if not granted:
+                with contextlib.suppress(ValueError):  # a release may have passed it over already
                     self._queue.remove(waiter)
             if granted:
                 self.release()
@@ -76,8 +78,8 @@ class Slots:
         with self._lock:
             while self._queue:
                 waiter = self._queue.popleft()
-                waiter.granted = True
                 # A loop that was closed with people still waiting in it cannot take the place.
-                if waiter.tell():
+                waiter.granted = waiter.tell()
+                if waiter.granted:
                     return
             self._free += 1

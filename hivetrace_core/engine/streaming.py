@@ -6,13 +6,16 @@ An attempt may be repeated only as long as nothing of it was handed on.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 from ..errors import ModelError
-from .dispatch import Job
-from .executor import SINGLE, Executor
+from .dispatch import CLOSE_PATIENCE_S, Job
+from .executor import REJECTED, SINGLE, Executor, cancels
+
+_log = logging.getLogger("hivetrace_core.engine")
 
 Open = Callable[[Any, Job], AsyncIterator[dict[str, Any]]]
 
@@ -40,9 +43,10 @@ async def stream(executor: Executor, prompt: Any, open_stream: Open) -> AsyncGen
     job = Job(SINGLE, prompt)
     try:
         prepared = executor.prepare(prompt)
-    except ModelError as malformed:
+    except Exception as exc:  # noqa: BLE001  # a prompt may be anything
+        malformed = executor.understood(exc)
         executor.complete(malformed, 0)
-        raise
+        raise malformed from None
     while True:
         try:
             async with aclosing(_attempt(executor, job, prepared, open_stream)) as chunks:
@@ -61,6 +65,10 @@ async def _attempt(
     executor: Executor, job: Job, prepared: Any, open_stream: Open
 ) -> AsyncGenerator[dict[str, Any], None]:
     lease = await executor.admit(prepared)
+    left = executor.time_left(job)
+    if left is not None and left <= 0 and job.last_error is not None:
+        executor.limits.leave(lease, tokens=0)
+        raise _AttemptError(job.last_error, None)
     used: int | None = None
     text: list[str] = []
     job.attempts += 1
@@ -69,7 +77,7 @@ async def _attempt(
     try:
         last = False
         while not last:
-            chunk = await _next(executor, chunks)
+            chunk = await _next(executor, job, chunks)
             text.append(chunk["content"])
             if last := "response_metadata" in chunk:
                 used = executor.succeeded(job, chunk, began)
@@ -79,24 +87,33 @@ async def _attempt(
             error.retryable = False
             if error.response is None:
                 error.response = {"content": "".join(text)}
+        elif error.kind in REJECTED:
+            used = 0
         raise _AttemptError(error, executor.failed(job, error, began)) from None
     finally:
-        if isinstance(chunks, AsyncGenerator):
-            # A provider's generator that yields while it is being closed has nothing to say any more.
-            with suppress(RuntimeError):
-                await chunks.aclose()
-        executor.limits.leave(lease, tokens=used)
+        try:
+            await _close(chunks)
+        finally:
+            executor.limits.leave(lease, tokens=used)
 
 
-async def _next(executor: Executor, chunks: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+async def _next(executor: Executor, job: Job, chunks: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+    job.cancels = cancels()  # each chunk may be asked for by another task
     clock = asyncio.timeout(executor.timeout)
     try:
         async with clock:
             return await anext(chunks)
     except StopAsyncIteration:
         raise ModelError("The stream ended before the answer did", kind="connection") from None
-    except (Exception, SystemExit, asyncio.CancelledError) as exc:
-        error = executor.error(exc, expired=clock.expired(), timeout=executor.timeout)
-        if error is None:
-            raise
-        raise error from None
+    except (Exception, SystemExit, asyncio.CancelledError) as exc:  # noqa: BLE001  # the model's code
+        raise executor.error(exc, job, expired=clock.expired(), timeout=executor.timeout) from None
+
+
+async def _close(chunks: AsyncIterator[dict[str, Any]]) -> None:
+    """Close a provider's stream: what it says, raises or waits for while it is closed concerns nobody any more."""
+    if isinstance(chunks, AsyncGenerator):
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE_S):
+                await chunks.aclose()
+        except Exception:  # noqa: BLE001
+            _log.debug("A token stream did not close in good order", exc_info=True)

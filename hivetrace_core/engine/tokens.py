@@ -11,6 +11,8 @@ BYTES_PER_TOKEN: Final = 4
 EXPECTED_ANSWER: Final = 256
 """Tokens set aside for an answer whose length nobody limited."""
 
+_NOT_TEXT: Final = frozenset({"role", "type", "data", "url"})
+
 
 def estimate_tokens(prompt: Any, *, answer: int = EXPECTED_ANSWER) -> int:
     """Tokens that a prompt and its answer may use together.
@@ -37,10 +39,18 @@ def used_tokens(response: Mapping[str, Any]) -> int | None:
 
 
 def _bytes(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, Mapping):
-        return sum(_bytes(item) for key, item in value.items() if key not in ("role", "type", "data", "url"))
-    if isinstance(value, (list, tuple)):
-        return sum(map(_bytes, value))
-    return 0
+    """Bytes of the text inside, at any depth; also of a custom model's odd prompts, which may contain themselves."""
+    total = 0
+    stack = [value]
+    seen: set[int] = set()
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            total += len(value.encode("utf-8", "surrogatepass"))
+        elif isinstance(value, (list, tuple, Mapping)) and id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Mapping):
+                stack.extend(item for key, item in value.items() if key not in _NOT_TEXT)
+            else:
+                stack.extend(value)
+    return total

@@ -9,9 +9,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from statistics import NormalDist
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..engine.tokens import estimate_tokens
 from ..messages import Messages, text_of
@@ -22,6 +22,7 @@ from .options import RateLimit, Rule, SimulatedOptions
 
 _WINDOW_S: Final = 60.0
 _NORMAL: Final = NormalDist()
+_PIECE: Final = re.compile(r"\s*\S+\s*|^\s+$")
 
 _TEXTS: Final[dict[str, str]] = {
     "answered": "This is a simulated answer; no model was called. The prompt had {length} characters.",
@@ -46,8 +47,34 @@ class SimulatedModel(ProviderModel[SimulatedOptions]):
 
     provider = "simulated"
 
-    def __init__(self, model: str | None = None, **options: Any) -> None:
-        super().__init__(model, **options)
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: str | None = None,
+            *,
+            seed: int = 0,
+            latency: float = 0.0,
+            latency_sigma: float = 0.0,
+            rules: Sequence[Rule | Mapping[str, Any]] = (),
+            rate_limit: RateLimit | Mapping[str, Any] | None = None,
+            max_tokens: int | None = None,
+            batch_size: int = 16,
+            max_concurrency: int | None = None,
+            rpm: float | None = None,
+            tpm: float | None = None,
+            timeout: float | None = 120.0,
+            max_attempts: int = 5,
+            deadline: float | None = 600.0,
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, model=None, **options):
+            super().__init__(model, **options)
+            self._prepare()
+
+    def _prepare(self) -> None:
         self._rules = [(rule, re.compile(rule.match) if rule.match else None) for rule in self.options.rules]
         self._tries: dict[tuple[int, bytes], int] = {}
         self._gate = _Gate(self.options.rate_limit) if self.options.rate_limit else None
@@ -61,10 +88,12 @@ class SimulatedModel(ProviderModel[SimulatedOptions]):
         """The same answer word by word, the latency spread over the words."""
         reply, latency = await self._request(messages, wait=False)
         response = outcomes.classify(reply)
-        words = re.findall(r"\s*\S+\s*", response["content"])
-        for word in words:
-            await asyncio.sleep(latency / len(words))
-            yield word
+        pieces = _PIECE.findall(response["content"])
+        for piece in pieces:
+            await asyncio.sleep(latency / len(pieces))
+            yield piece
+        if not pieces:
+            await asyncio.sleep(latency)
         yield {"content": "", "response_metadata": response["response_metadata"]}
 
     def classify(self, reply: Reply) -> ModelResponse:
@@ -78,32 +107,31 @@ class SimulatedModel(ProviderModel[SimulatedOptions]):
     async def _request(self, messages: Messages, *, wait: bool = True) -> tuple[Reply, float]:
         prompt = _last_user_text(messages)
         digest = _digest(self.options.seed, prompt)
-        rule = self._rule_for(prompt, digest)
+        number = self._rule_for(prompt, digest)
+        rule = None if number is None else self._rules[number][0]
         latency = self._latency(digest) if rule is None or rule.latency is None else rule.latency
         payload = self._payload(messages, prompt, digest, rule)
         if self._gate is not None and (refused := self._gate.refuse(payload["usage"]["total_tokens"])) is not None:
             return refused, 0.0
+        if number is not None and rule is not None and rule.times is not None:
+            self._tries[number, digest] = self._tries.get((number, digest), 0) + 1
         if rule is not None and rule.hang:
             await asyncio.get_running_loop().create_future()
-        if wait and latency > 0:
+        fails = rule is not None and rule.fails
+        if latency > 0 and (wait or fails):
             await asyncio.sleep(latency)
-        if rule is not None and rule.fails:
-            return _failure(rule), latency
-        return Reply(payload), latency
+        return (_failure(rule) if rule is not None and fails else Reply(payload)), latency
 
-    def _rule_for(self, prompt: str, digest: bytes) -> Rule | None:
+    def _rule_for(self, prompt: str, digest: bytes) -> int | None:
+        """Number of the first rule that applies."""
         for number, (rule, pattern) in enumerate(self._rules):
             if pattern is not None and pattern.search(prompt) is None:
                 continue
             if rule.share < 1 and _fraction(digest, number + 1) >= rule.share:
                 continue
-            if rule.times is not None:
-                key = (number, digest)
-                tries = self._tries.get(key, 0)
-                if tries >= rule.times:
-                    continue
-                self._tries[key] = tries + 1
-            return rule
+            if rule.times is not None and self._tries.get((number, digest), 0) >= rule.times:
+                continue
+            return number
         return None
 
     def _latency(self, digest: bytes) -> float:

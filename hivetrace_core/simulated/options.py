@@ -11,7 +11,7 @@ from ..errors import ErrorKind
 from ..options import ModelOptions
 from ..responses import Outcome
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Category(BaseModel):
@@ -72,6 +72,8 @@ class Rule(BaseModel):
             raise ValueError(f"error means that the request fails; it cannot also be {self.outcome}")
         if self.retry_after is not None and not self.fails:
             raise ValueError("retry_after needs an error, such as error: rate_limit")
+        if self.outcome != "blocked" and (described := self.model_fields_set & {"stage", "categories"}):
+            raise ValueError(f"{' and '.join(sorted(described))} describe a block: they need outcome: blocked")
         return self
 
     @property
@@ -87,6 +89,12 @@ class RateLimit(BaseModel):
 
     rpm: int | None = Field(default=None, ge=1, description="Requests in any 60 s.")
     tpm: int | None = Field(default=None, ge=1, description="Tokens in any 60 s, prompt and answer together.")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.rpm is None and self.tpm is None:
+            raise ValueError("rate_limit needs rpm, tpm or both")
+        return self
 
 
 class SimulatedOptions(ModelOptions):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from ..errors import ERROR_KINDS, ErrorKind, ModelError
-from ..responses import Block, FinishReason, ModelResponse, Outcome, Reply, ResponseMetadata
+from ..responses import Block, FinishReason, ModelResponse, Outcome, Reply, ResponseMetadata, Usage
 
 RULES_VERSION: Final = 1
 
@@ -42,40 +42,48 @@ def classify(reply: Reply) -> ModelResponse:
     Raises:
         ModelError: the reply is an error.
     """
-    payload = reply.payload
-    if not isinstance(payload, Mapping):
-        raise ModelError("The reply is not a JSON object", kind="response_format", status=reply.status)
-    if reply.status != 200:
+    payload: Mapping[str, Any] = reply.payload if isinstance(reply.payload, Mapping) else {}
+    if reply.status != 200 or isinstance(payload.get("error"), Mapping):
         raise _error(payload, reply)
-    native = payload.get("finish")
-    finish, outcome = _FINISH.get(str(native), ("unknown", "unknown"))
-    text = payload.get("text")
-    content = text if isinstance(text, str) else ""
-    if outcome == "answered" and not content:
+    if payload is not reply.payload:
+        raise ModelError("The reply is not a JSON object", kind="response_format", status=reply.status)
+    native, content = _text(payload, "finish"), _text(payload, "text") or ""
+    calls = payload.get("tool_calls")
+    called = calls if isinstance(calls, list) else []
+    finish, outcome = _FINISH.get(native or "", ("unknown", "unknown"))
+    if called and outcome not in ("blocked", "refused"):
+        outcome = "tool_calls"
+    elif not content and outcome in ("answered", "unknown"):
         outcome = "empty"
+    usage = payload.get("usage")
     metadata: ResponseMetadata = {
-        "model_name": str(payload.get("model", "")),
+        "model_name": _text(payload, "model") or "",
         "finish_reason": finish,
         "native_finish_reason": native,
         "outcome": outcome,
-        "usage": payload.get("usage", {}),
-        "request_id": payload.get("id"),
+        "usage": cast(Usage, dict(usage)) if isinstance(usage, Mapping) else {},
+        "request_id": _text(payload, "id"),
     }
     if outcome == "blocked":
         metadata["block"] = _block("simulated.filter", payload, "filter")
     elif outcome == "refused":
         metadata["block"] = _block("simulated.refusal", payload, "finish")
-    if payload.get("tool_calls"):
-        metadata["tool_calls"] = payload["tool_calls"]
+    if called:
+        metadata["tool_calls"] = called
     return {"content": content, "response_metadata": metadata}
 
 
 def _block(rule: str, payload: Mapping[str, Any], path: str) -> Block:
     evidence = payload.get(path)
     found: Mapping[str, Any] = evidence if isinstance(evidence, Mapping) else {}
+    stage, categories = found.get("stage", "response"), found.get("categories")
     return {
-        "stage": found.get("stage", "response"),
-        "categories": found.get("categories", []),
+        "stage": stage if stage in ("prompt", "response") else "unspecified",
+        "categories": [
+            {"name": category["name"], "severity": _text(category, "severity")}
+            for category in (categories if isinstance(categories, list) else [])
+            if isinstance(category, Mapping) and isinstance(category.get("name"), str)
+        ],
         "rule": rule,
         "evidence": {"path": path, "value": evidence},
     }
@@ -84,14 +92,23 @@ def _block(rule: str, payload: Mapping[str, Any], path: str) -> Block:
 def _error(payload: Mapping[str, Any], reply: Reply) -> ModelError:
     body = payload.get("error")
     details: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
-    code = details.get("code")
+    code = _text(details, "code")
     # The code is finer than the status: several kinds share one.
-    kind = cast(ErrorKind, code) if code in ERROR_KINDS else _STATUS_KINDS.get(reply.status, "server")
-    wait = reply.headers.get("retry-after")
+    known = code in ERROR_KINDS and code != "not_sent"
+    kind = cast(ErrorKind, code) if known else _STATUS_KINDS.get(reply.status, "server")
+    try:
+        wait = float(reply.headers["retry-after"])
+    except (KeyError, ValueError):
+        wait = None
     return ModelError(
-        str(details.get("message", "The simulated target failed")),
+        _text(details, "message") or "The simulated target failed",
         kind=kind,
         status=reply.status,
         code=code,
-        retry_after=float(wait) if wait is not None else None,
+        retry_after=wait,
     )
+
+
+def _text(place: Mapping[str, Any], key: str) -> str | None:
+    value = place.get(key)
+    return value if isinstance(value, str) else None
