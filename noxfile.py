@@ -111,7 +111,7 @@ def benchmarks(session: nox.Session) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    made_here = shutil.ignore_patterns(".git", ".venv", ".nox", ".*_cache", ".hypothesis", "__pycache__", "runs")
+    made_here = shutil.ignore_patterns(".git", ".venv", ".nox", ".*_cache", ".hypothesis", "__pycache__")
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_file():
         shutil.copy2(source, target)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from . import _pydantic  # noqa: F401  # before the first schema
 from .errors import ConfigError
 from .redaction import Redactor, mask_params, secret_values
 

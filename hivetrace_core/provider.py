@@ -6,7 +6,6 @@ retries, the breaker, blocking calls, several event loops, observers and timing 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import ssl
@@ -36,7 +35,7 @@ from .engine.portal import portal, run_blocking
 from .engine.retry import RetryPolicy
 from .engine.streaming import stream as stream_attempts
 from .engine.tokens import EXPECTED_ANSWER, estimate_tokens, used_tokens
-from .errors import ModelError, unexpected
+from .errors import HiveTraceError, ModelError, unexpected
 from .messages import Messages, normalize
 from .options import ModelOptions
 from .redaction import Redactor
@@ -48,6 +47,14 @@ _log = logging.getLogger("hivetrace_core.models")
 
 
 _FACTS: Final = frozenset({"model_name", "finish_reason", "outcome"})
+
+
+class _NoClientError(Exception):
+    """`make_client` found that the model cannot work at all: no prompt is to blame, and the call ends."""
+
+    def __init__(self, reason: HiveTraceError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class ProviderModel(Model, Generic[OptionsT]):
@@ -90,12 +97,15 @@ class ProviderModel(Model, Generic[OptionsT]):
         self._clients: LoopClients[Any] = LoopClients(self.make_client, self.close_client)
         self._pid = os.getpid()
         self._verdict = own_verdict(self)
-        self._closing: set[asyncio.Task[None]] = set()
 
     # What an author writes
 
     def make_client(self) -> Any:
-        """A client for the running event loop; by default none."""
+        """A client for the running event loop; by default none.
+
+        Raises:
+            HiveTraceError: it cannot be made (a key that fits no header, a missing package); ends the whole call.
+        """
         return None
 
     async def close_client(self, client: Any) -> None:
@@ -267,16 +277,8 @@ class ProviderModel(Model, Generic[OptionsT]):
         await self._clients.aclose()
 
     def close(self) -> None:
-        """`aclose`, blocking; inside a running event loop that loop does the closing, when it gets its turn."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            run_blocking(self.aclose())
-        else:
-            # To wait here for connections of this very loop would be to wait for ever.
-            task = loop.create_task(self.aclose())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        """`aclose`, blocking."""
+        run_blocking(self.aclose())
 
     async def __aenter__(self) -> Self:
         return self
@@ -314,8 +316,16 @@ class ProviderModel(Model, Generic[OptionsT]):
             max_width=options.max_concurrency,
         )
 
+    async def _client(self) -> Any:
+        try:
+            return await self._clients.get()
+        except ModelError:
+            raise
+        except HiveTraceError as exc:
+            raise _NoClientError(exc) from exc
+
     async def _send(self, messages: Messages, job: Job) -> dict[str, Any]:
-        reply = await self.complete(await self._clients.get(), messages)
+        reply = await self.complete(await self._client(), messages)
         if isinstance(reply, Reply):
             job.reply = reply
             return self._finished(self.classify(reply))
@@ -333,6 +343,8 @@ class ProviderModel(Model, Generic[OptionsT]):
         return settle_custom(response, model_name=self.options.model, provider=self.provider, is_blocked=self._verdict)
 
     def _translate(self, exc: BaseException) -> ModelError:
+        if isinstance(exc, _NoClientError):
+            raise exc.reason from None
         if not isinstance(exc, Exception):
             return unexpected(exc)
         try:
@@ -346,7 +358,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     async def _open_stream(self, messages: Messages, job: Job) -> AsyncGenerator[dict[str, Any], None]:
         parts: list[str] = []
-        items = self.stream_complete(await self._clients.get(), messages)
+        items = self.stream_complete(await self._client(), messages)
         try:
             async for item in items:
                 chunk: dict[str, Any] = {"content": item} if isinstance(item, str) else {"content": "", **item}

@@ -207,14 +207,14 @@ def _spellings(form: str) -> list[str]:
 
 
 def _ways(run: str, *, escaped: bool = False) -> list[str]:
-    """Ways to write one character or a run of backslashes; `escaped` if backslashes before it are matched already."""
+    """Ways to write one character or a run of backslashes; `escaped` if backslashes before it are matched."""
     if run[0] == "\\":
         many = len(run)
         return [rf"\\\\{{{many - 1},{4 * many - 1}}}", _percent(run)]
     if run.isascii() and run.isalnum():
         return [run]
     more = r"\\\\{0,2}"
-    backslashes = "" if escaped else more
+    backslashes = r"\\{0,3}" if escaped else more
     units = run.encode("utf-16-be", "surrogatepass").hex()
     codes = [_any_case(units[start : start + 4]) for start in range(0, len(units), 4)]
     ways = [re.escape(run), _percent(run), backslashes + "u" + f"{more}u".join(codes)]

@@ -58,8 +58,8 @@ def test_the_custom_model_runs_as_a_script_and_from_a_config(tmp_path: Path) -> 
     assert "HELLO?" in (result.folder / "responses.jsonl").read_text()
 
 
-class AcmeServer(BaseHTTPRequestHandler):
-    """Acme's API: the last message says what to do."""
+class GlobexServer(BaseHTTPRequestHandler):
+    """Globex's API: the last message says what to do."""
 
     seen: list[tuple[str, dict[str, Any]]]
 
@@ -77,7 +77,7 @@ class AcmeServer(BaseHTTPRequestHandler):
             self._answer(400, {"error": {"type": "invalid", "message": "No such thing"}})
         else:
             stop = "max_tokens" if text == "long" else "end"
-            self._answer(200, {"id": "r-1", "model": "acme-large-2", "text": f"<{text}>", "stop": stop})
+            self._answer(200, {"id": "r-1", "model": "globex-large-2", "text": f"<{text}>", "stop": stop})
 
     def _answer(self, status: int, payload: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         data = json.dumps(payload).encode()
@@ -96,10 +96,10 @@ class AcmeServer(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def acme() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Acme on this machine: its address and what it was sent."""
+def globex() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """Globex on this machine: its address and what it was sent."""
     seen: list[tuple[str, dict[str, Any]]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Acme", (AcmeServer,), {"seen": seen}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Globex", (GlobexServer,), {"seen": seen}))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -110,9 +110,9 @@ def acme() -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
         thread.join()
 
 
-def test_the_example_plugin_turns_replies_into_outcomes(acme: tuple[str, list[Any]]) -> None:
-    url, seen = acme
-    with create_model("acme/large", api_key="k3y-of-acme", base_url=url, temperature=0) as model:  # type: ignore[attr-defined]  # a provider
+def test_the_example_plugin_turns_replies_into_outcomes(globex: tuple[str, list[Any]]) -> None:
+    url, seen = globex
+    with create_model("globex/large", api_key="k3y-of-globex", base_url=url, temperature=0) as model:  # type: ignore[attr-defined]  # a provider
         replies = model.batch(["hello", "forbidden", "busy", "long", "rubbish", "bad"])
 
     assert [reply["response_metadata"]["outcome"] for reply in replies] == [
@@ -124,24 +124,22 @@ def test_the_example_plugin_turns_replies_into_outcomes(acme: tuple[str, list[An
         "failed",
     ]
     assert replies[0]["content"] == "<hello>"
-    assert replies[0]["response_metadata"]["model_name"] == "acme-large-2"
+    assert replies[0]["response_metadata"]["model_name"] == "globex-large-2"
     assert replies[1]["response_metadata"]["block"]["categories"] == [{"name": "weapons"}]
     assert replies[2]["response_metadata"]["attempts"] == 2
     assert replies[4]["error"]["kind"] == "response_format"
     assert replies[5]["error"] | {"kind": "bad_request", "message": "No such thing"} == replies[5]["error"]
-    assert seen[0] == (
-        "Bearer k3y-of-acme",
-        {"model": "large", "messages": [{"role": "user", "content": "hello"}], "temperature": 0},
-    )
+    body = {"model": "large", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
+    assert ("Bearer k3y-of-globex", body) in seen
 
 
 def test_the_example_plugin_takes_its_key_from_the_environment_and_from_a_file(
-    acme: tuple[str, list[Any]], tmp_path: Path
+    globex: tuple[str, list[Any]], tmp_path: Path
 ) -> None:
-    url, seen = acme
-    (tmp_path / ".env").write_text("ACME_API_KEY=key-from-the-file\n")
-    command = [sys.executable, "-m", "hivetrace_core", "ask", "-m", "acme-mini", "-p", f"base_url={url}"]
-    bare = {key: value for key, value in os.environ.items() if key != "ACME_API_KEY"}
+    url, seen = globex
+    (tmp_path / ".env").write_text("GLOBEX_API_KEY=key-from-the-file\n")
+    command = [sys.executable, "-m", "hivetrace_core", "ask", "-m", "globex-mini", "-p", f"base_url={url}"]
+    bare = {key: value for key, value in os.environ.items() if key != "GLOBEX_API_KEY"}
 
     without = subprocess.run([*command, "Hi"], env=bare, cwd=tmp_path, capture_output=True, text=True, check=False)
     given = subprocess.run(
@@ -154,19 +152,19 @@ def test_the_example_plugin_takes_its_key_from_the_environment_and_from_a_file(
     )
 
     assert without.returncode == 1
-    assert "ACME_API_KEY" in without.stderr
+    assert "GLOBEX_API_KEY" in without.stderr
     assert (given.stdout, given.stderr) == ("<Hi>\n", "")
     assert [authorization for authorization, _ in seen] == ["Bearer key-from-the-file"]
     assert [message["role"] for message in seen[0][1]["messages"]] == ["system", "user"]
-    assert seen[0][1]["model"] == "acme-mini"
+    assert seen[0][1]["model"] == "globex-mini"
 
 
-def test_a_failed_call_to_the_example_plugin_shows_no_key(acme: tuple[str, list[Any]]) -> None:
-    url, _ = acme
+def test_a_failed_call_to_the_example_plugin_shows_no_key(globex: tuple[str, list[Any]]) -> None:
+    url, _ = globex
     with (
-        create_model("acme/large", api_key="k3y-of-acme", base_url=url) as model,  # type: ignore[attr-defined]  # a provider
+        create_model("globex/large", api_key="k3y-of-globex", base_url=url) as model,  # type: ignore[attr-defined]  # a provider
         pytest.raises(ModelError, match="No such thing") as raised,
     ):
         model.invoke("bad")
 
-    assert "k3y-of-acme" not in repr(raised.value.__dict__)
+    assert "k3y-of-globex" not in repr(raised.value.__dict__)

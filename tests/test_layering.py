@@ -23,12 +23,13 @@ PACKAGE = Path(hivetrace_core.__file__).parent
 # longest one that fits counts. A file without a place here is a failure: decide where it belongs.
 DATA = {"errors", "responses", "messages", "redaction"}
 ARROWS: dict[str, set[str]] = {
+    "_pydantic": set(),
     "_version": set(),
     "errors": set(),
     "redaction": set(),
     "responses": {"errors"},
     "messages": {"errors"},
-    "options": {"errors", "redaction"},
+    "options": {"errors", "redaction", "_pydantic"},
     "engine": {*DATA, "engine"},
     "contract": {*DATA, "engine"},
     "provider": {*DATA, "options", "engine", "contract"},
@@ -39,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "registry": {*DATA, "options", "engine", "contract", "provider", "registry"},
     "models": {"errors", "registry"},
     "simulated": {*DATA, "options", "engine", "provider", "registry.spec", "registry.hookspecs", "simulated"},
-    "config": {*DATA, "options", "engine", "contract", "provider", "registry", "config"},
+    "config": {*DATA, "_pydantic", "options", "engine", "contract", "provider", "registry", "config"},
     "runs": {*DATA, "options", "engine", "contract", "provider", "registry", "config", "runs", "_version"},
     "cli": {*DATA, "options", "engine", "contract", "provider", "registry", "config", "runs", "cli", "_version"},
     "__main__": {"cli"},
@@ -52,7 +53,7 @@ LIGHT = {"errors", "responses", "contract", "registry.names", "registry.spec", "
 HEAVY = {"asyncio", "pydantic", "tenacity", "yaml", "sqlite3", "ssl", "aiohttp", "click", "rich"}
 
 THIRD_PARTY: dict[str, set[str]] = {
-    "pydantic": {"options", "provider", "http", "simulated", "registry", "config", "runs", "cli"},
+    "pydantic": {"_pydantic", "options", "provider", "http", "simulated", "registry", "config", "runs", "cli"},
     "pluggy": {"registry"},
     "tenacity": {"engine"},
     "yaml": {"config", "runs", "cli"},

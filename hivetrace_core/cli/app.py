@@ -12,7 +12,8 @@ from typing import Final
 import click
 
 from ..errors import HiveTraceError
-from .terminal import complain, tolerate_any_text
+from .secrets import without_secrets
+from .terminal import complain, tolerate_any_output
 
 DONE: Final = 0
 WRONG: Final = 1
@@ -84,7 +85,7 @@ def application(ctx: click.Context, debug: bool) -> None:
 
 def execute(arguments: Sequence[str] | None) -> int:
     """Run one command line; returns the exit code and shows no traceback unless asked."""
-    tolerate_any_text()
+    tolerate_any_output()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = application.main(given, prog_name="hivetrace", standalone_mode=False)
@@ -95,7 +96,7 @@ def execute(arguments: Sequence[str] | None) -> int:
         _explain_usage(problem)
         return WRONG
     except HiveTraceError as error:
-        _complain_of(error, f"error: {_without_secrets(str(error), given)}")
+        _complain_of(error, f"error: {without_secrets(str(error))}")
         return WRONG
     except BrokenPipeError:
         _silence_stdout()
@@ -116,11 +117,11 @@ def _explain_usage(problem: click.ClickException) -> None:
 
 
 def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
-    text = _without_secrets(f"{type(error).__name__}: {error}", arguments)
+    text = without_secrets(f"{type(error).__name__}: {error}")
     if "--debug" in arguments or _debug_by_environment():
         import traceback
 
-        complain(_without_secrets("".join(traceback.format_exception(error)), arguments).rstrip())
+        complain(without_secrets("".join(traceback.format_exception(error))).rstrip())
     else:
         _complain_of(
             error,
@@ -133,14 +134,6 @@ def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
 def _complain_of(error: BaseException, text: str) -> None:
     # A command may have added to the error (PEP 678) what to do next.
     complain("\n".join([text, *getattr(error, "__notes__", [])]))
-
-
-def _without_secrets(text: str, arguments: Sequence[str]) -> str:
-    # Errors made in HiveTrace carry no secret; what a plugin or a library says may.
-    from ..redaction import Redactor, secret_values
-
-    given = dict(pair for argument in arguments if len(pair := argument.split("=", 1)) == 2)
-    return Redactor([*secret_values(dict(os.environ)), *secret_values(given)]).text(text)
 
 
 def _debug_by_environment() -> bool:

@@ -24,6 +24,8 @@ DEGRADED: Final = 2
 _ALWAYS: Final = ("answered", "blocked", "failed")
 _OUTCOMES: Final = ("answered", "truncated", "refused", "blocked", "tool_calls", "empty", "failed", "unknown")
 
+_BLOCK_RATE: Final = "BLOCK RATE [95 %]"
+
 _LONGEST_MESSAGE: Final = 200
 
 _LABEL_WIDTH: Final = 40
@@ -56,7 +58,7 @@ def _table(models: Sequence[ModelSummary], columns: Mapping[str, Callable[[Model
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("MODEL", no_wrap=True)
     for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", overflow="fold", no_wrap=name == _BLOCK_RATE)
     for model in models:
         table.add_row(one_line(model.label, _LABEL_WIDTH), *(show(model) for show in columns.values()))
     return table
@@ -82,7 +84,7 @@ def _block_rate(model: ModelSummary) -> str:
 
 
 _RATES: Final[Mapping[str, Callable[[ModelSummary], str]]] = {
-    "BLOCK RATE [95 %]": _block_rate,
+    _BLOCK_RATE: _block_rate,
     "FAILURE RATE": lambda model: f"{model.failure_rate:.1%}",
     "TOKENS IN + OUT": lambda model: f"{model.input_tokens:,} + {model.output_tokens:,}",
 }

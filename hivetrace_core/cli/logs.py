@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from .secrets import without_secrets
 from .terminal import complain, one_line
 
 REPEATS: Final = 3
@@ -33,7 +34,7 @@ class _ToTerminal(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if self._everything:
-                complain(self.format(record))
+                complain(without_secrets(self.format(record)))
             else:
                 self._brief(record)
         except Exception:  # noqa: BLE001  # a log line that cannot be formatted must not end a run
@@ -51,4 +52,4 @@ class _ToTerminal(logging.Handler):
             lines.append(f"{type(error).__name__}: {error}")
         text = lines[0] if len(lines) == 1 else f"{lines[0]}: {lines[-1]}"
         more = "; more of this kind is not shown" if count == REPEATS else ""
-        complain(f"{record.levelname.lower()}: {one_line(text, _WIDTH)}{more}")
+        complain(f"{record.levelname.lower()}: {one_line(without_secrets(text), _WIDTH)}{more}")

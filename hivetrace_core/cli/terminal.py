@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..runs.visible import visible
@@ -51,8 +52,11 @@ def complain(text: str) -> None:
         return
 
 
-def tolerate_any_text() -> None:
-    """Characters that the output's encoding lacks are written out instead of ending the program."""
+def tolerate_any_output() -> None:
+    """Neither a closed output nor a character that its encoding lacks ends the program."""
+    # The interpreter has none where the caller closed it (`>&-`); these stay open until the process ends.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

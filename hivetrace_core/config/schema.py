@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from .. import _pydantic  # noqa: F401  # before the first schema
 from .limits import DEEPEST
 from .problems import Source
 

@@ -17,7 +17,7 @@ from .portal import blocked_loops
 C = TypeVar("C")
 
 _PATIENCE_S: Final = 5.0
-"""How long closing waits for other loops: one may stop, or be busy, at this very moment."""
+"""How long closing waits for one client, and for other loops: one may stop, or be busy, at this very moment."""
 
 _log = logging.getLogger("hivetrace_core.engine")
 
@@ -25,10 +25,15 @@ _log = logging.getLogger("hivetrace_core.engine")
 class _Entry(Generic[C]):
     __slots__ = ("client", "lifetime", "loop")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: C, lifetime: AsyncGenerator[None, None]) -> None:
+    lifetime: AsyncGenerator[None, None]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: C) -> None:
         self.loop = loop
         self.client = client
-        self.lifetime = lifetime
+
+
+_closing: Final[set[_Entry[Any]]] = set()
+"""Held until they are closed: a loop that ends closes the generators that are left, but none that nobody holds."""
 
 
 class LoopClients(Generic[C]):
@@ -54,37 +59,48 @@ class LoopClients(Generic[C]):
         return entry.client
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Entry[C]:
-        client = self._make()
-        lifetime = self._lifetime(loop, client)
+        entry = _Entry(loop, self._make())
+        entry.lifetime = self._lifetime(entry)
         # No suspension between the check and the entry: starting the generator runs straight to its yield. The loop
         # notes every generator started in it, and `asyncio.run` closes them before it closes the loop.
-        await lifetime.__anext__()
-        entry = _Entry(loop, client, lifetime)
+        await entry.lifetime.__anext__()
         with self._lock:
             for key in [key for key, old in self._entries.items() if old.loop.is_closed()]:
                 del self._entries[key]
             self._entries[id(loop)] = entry
         return entry
 
-    async def _lifetime(self, loop: asyncio.AbstractEventLoop, client: C) -> AsyncGenerator[None, None]:
+    async def _lifetime(self, entry: _Entry[C]) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
             with self._lock:
-                entry = self._entries.get(id(loop))
-                if entry is not None and entry.client is client:
-                    del self._entries[id(loop)]
+                if self._entries.get(id(entry.loop)) is entry:
+                    del self._entries[id(entry.loop)]
             try:
+                await self._shut(entry.client)
+            except asyncio.CancelledError:
+                # A loop that ends cancels its tasks first, this one among them. Half a close is none.
+                await self._shut(entry.client)
+                raise
+            finally:
+                _closing.discard(entry)
+
+    async def _shut(self, client: C) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
                 await self._close(client)
-            except Exception:  # noqa: BLE001  # it is of no use any more, whatever it says
-                _log.debug("A client could not be closed", exc_info=True)
+        except Exception:  # noqa: BLE001  # it is of no use any more, whatever it says
+            _log.debug("A client could not be closed", exc_info=True)
 
     async def aclose(self) -> None:
         """Close the clients of all loops that still run; the next use makes new ones."""
         here = asyncio.get_running_loop()
         with self._lock:
-            entries = list(self._entries.values())
+            # A loop that has stopped hears of it when the generator is collected, should it ever run again.
+            entries = [entry for entry in self._entries.values() if entry.loop.is_running()]
             self._entries.clear()
+        _closing.update(entries)
         elsewhere = [closing for entry in entries if entry.loop is not here and (closing := _close_in_its_loop(entry))]
         for entry in entries:
             if entry.loop is here:
@@ -95,13 +111,12 @@ class LoopClients(Generic[C]):
 
 def _close_in_its_loop(entry: _Entry[Any]) -> asyncio.Future[None] | None:
     """Start closing a client of another loop; None where there is nothing to wait for."""
-    if not entry.loop.is_running():
-        return None
     closing = _aclose(entry.lifetime)
     try:
         future = asyncio.run_coroutine_threadsafe(closing, entry.loop)
     except RuntimeError:  # it was closed at this very moment, and has closed its clients
         closing.close()
+        _closing.discard(entry)
         return None
     # A loop that stands still until we return closes its client when it goes on.
     return asyncio.wrap_future(future) if entry.loop not in blocked_loops() else None

@@ -48,17 +48,21 @@ class _Call(Generic[T]):
         self._coroutine = coroutine
         self._task: asyncio.Task[T] | None = None
         self.future: Future[T] = Future()
+
+    def start(self) -> None:
+        """Begin, with the caller's context variables."""
         context = contextvars.copy_context()
         context.run(_blocked.set, _blocked_here())
         try:
-            loop.call_soon_threadsafe(self._begin, context=context)
+            self._loop.call_soon_threadsafe(self._begin, context=context)
         except RuntimeError:  # the loop is closed: the process is ending
-            coroutine.close()
+            self._give_up()
             raise
 
     def _begin(self) -> None:
-        self._task = self._loop.create_task(self._coroutine)
-        self._task.add_done_callback(self._ended)
+        if not self.future.done():
+            self._task = self._loop.create_task(self._coroutine)
+            self._task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
@@ -67,6 +71,10 @@ class _Call(Generic[T]):
             self.future.set_exception(error)
         else:
             self.future.set_result(task.result())
+
+    def _give_up(self) -> None:
+        self._coroutine.close()
+        self.future.set_exception(asyncio.CancelledError())
 
     def wait(self) -> T:
         """The result. Ctrl-C in the waiting thread cancels the task and lets it unwind first."""
@@ -85,6 +93,8 @@ class _Call(Generic[T]):
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif not self.future.done():
+            self._give_up()
 
 
 class Portal:
@@ -130,7 +140,9 @@ class Portal:
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> _Call[T]:
         """Start a coroutine in the hosted loop."""
-        return _Call(self._loop, coroutine)
+        call = _Call(self._loop, coroutine)
+        call.start()
+        return call
 
     def close(self) -> None:
         """Cancel what runs, close the clients that live in the loop, then the loop; at the end of the process."""
@@ -167,7 +179,13 @@ def portal() -> Portal:
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in the hosted loop and wait for its result."""
-    return portal().start(coroutine).wait()
+    call = _Call(portal().loop, coroutine)
+    try:
+        call.start()
+        return call.wait()
+    except BaseException:
+        call.cancel()  # Ctrl-C may come at any point
+        raise
 
 
 def run_fed(items: Iterable[Any], consume: Callable[[AsyncIterator[Any]], Coroutine[Any, Any, T]]) -> T:
@@ -178,14 +196,15 @@ def run_fed(items: Iterable[Any], consume: Callable[[AsyncIterator[Any]], Corout
     """
     gate = portal()
     feed = _Feed(gate.loop)
-    call = gate.start(consume(feed))
+    call = _Call(gate.loop, consume(feed))
     call.future.add_done_callback(lambda _: feed.stop())
     try:
+        call.start()
         feed.read(items)
+        return call.wait()
     except BaseException:
         call.cancel()
         raise
-    return call.wait()
 
 
 class _Feed(AsyncIterator[Any]):

@@ -5,7 +5,7 @@
             key = self.options.api_key.get_secret_value()
             return JsonHttp(self.options, headers={"Authorization": f"Bearer {key}"})
 
-        async def complete(self, client: JsonHttp, messages: Sequence[Message]) -> Reply:
+        async def complete(self, client: JsonHttp, messages: Messages) -> Reply:
             return await client.post("/chat/completions", {"model": self.options.model, "messages": [...]})
 
 What arrives is an exact raw `Reply`, whatever its status; blocks, errors and waits are read from it by pure functions.

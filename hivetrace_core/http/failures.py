@@ -57,6 +57,8 @@ def _while_connecting(exc: BaseException, where: str) -> ModelError | None:
         return _proxy_refusal(exc, where)
     if isinstance(exc, ssl.SSLError):
         return _handshake(exc, _peer(exc, where))
+    if isinstance(exc, aiohttp.ServerFingerprintMismatch):
+        return _error(where, "the server's certificate is not the pinned one", "connection", retryable=False)
     if not isinstance(exc, aiohttp.ClientConnectorError):
         return None
     reason = _reason(exc.os_error)
@@ -70,6 +72,8 @@ def _while_connecting(exc: BaseException, where: str) -> ModelError | None:
 
 
 def _while_exchanging(exc: BaseException, where: str) -> ModelError:
+    import aiohttp
+
     for classes, text, kind in _rules():
         if isinstance(exc, classes):
             if isinstance(exc.__cause__, _undecodable()):
@@ -77,6 +81,8 @@ def _while_exchanging(exc: BaseException, where: str) -> ModelError:
             return _error(where, text, kind)
     if isinstance(exc, OSError):
         return _error(where, f"the connection broke ({_reason(exc)})", "connection")
+    if isinstance(exc, aiohttp.ClientError):
+        return _error(where, "the connection was closed", "connection")
     return ModelError(f"{where}: unexpected {type(exc).__name__}", kind="unexpected")
 
 
@@ -92,7 +98,6 @@ def _rules() -> tuple[_Rule, ...]:
     not_http = (aiohttp.ClientResponseError, HttpProcessingError, aiohttp.WSMessageTypeError)
     unsendable = (aiohttp.NonHttpUrlClientError, ValueError)
     return (
-        ((aiohttp.ServerFingerprintMismatch,), "the server's certificate is not the pinned one", "connection"),
         ((aiohttp.ConnectionTimeoutError,), "no connection within connect_timeout; check base_url, proxy", "timeout"),
         ((TimeoutError,), "the server stopped sending", "timeout"),
         ((aiohttp.ClientPayloadError,), "the answer was cut off before its end", "connection"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -90,7 +91,7 @@ def _executing(registry: Registry, file: Path) -> Iterator[None]:
 
 def _module_name(file: Path) -> str:
     stem = re.sub(r"\W", "_", file.stem)
-    return f"module_{stem}_{hashlib.sha256(str(file).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    return f"module_{stem}_{zlib.crc32(os.fsencode(file)):08x}"
 
 
 def _specs(module: ModuleType) -> list[ModelSpec]:

@@ -32,11 +32,6 @@ CREATE TABLE outcomes (
     PRIMARY KEY (model_id, prompt_id)
 );
 CREATE TABLE history AS SELECT * FROM outcomes WHERE 0;
-CREATE TRIGGER keep_replaced BEFORE INSERT ON outcomes
-WHEN EXISTS (SELECT 1 FROM outcomes WHERE model_id = NEW.model_id AND prompt_id = NEW.prompt_id) BEGIN
-    INSERT INTO history SELECT * FROM outcomes WHERE model_id = NEW.model_id AND prompt_id = NEW.prompt_id;
-    DELETE FROM outcomes WHERE model_id = NEW.model_id AND prompt_id = NEW.prompt_id;
-END;
 """
 
 _BUSY_S: Final = 10.0
@@ -197,6 +192,8 @@ def explain(path: Path, exc: sqlite3.Error) -> str:
         return f"{path} cannot be opened ({exc}). Its folder must be readable and writable."
     if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"{path} cannot be read or written ({exc}). Check the disk and its free space."
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return f"{path} did not take what was to be written ({exc})."
     if primary == sqlite3.SQLITE_NOTADB:
         return f"{path} is not the journal of a run ({exc})."
     return str(damaged(path, str(exc)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
@@ -86,6 +87,9 @@ class ModelDriver:
 
     async def started(self, job: Job) -> None:
         """Part of `Recorder`."""
+        # The worker that comes here may have finished another prompt just now. That outcome is recorded first,
+        # so that a process that dies leaves no more prompts in doubt than it had requests in flight.
+        await asyncio.sleep(0)
         await self._log.started(job)
 
     def attempt_failed(self, job: Job, error: ModelError, retry_in: float | None) -> None:

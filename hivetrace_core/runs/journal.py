@@ -7,8 +7,10 @@ it was never sent, has its outcome, or is in doubt (sent, and nobody heard how i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,7 @@ from .blobs import encode
 from .database import SCHEMA_VERSION, create_database, open_database, put_meta, sqlite_errors, write_ahead
 from .lock import RunLock
 from .prompts import PromptRow
-from .reader import JournalReader, ModelRow, Wanted
+from .reader import JournalReader, ModelRow, PendingPrompt, Wanted
 from .writer import Write, Writer
 
 if TYPE_CHECKING:
@@ -148,13 +150,13 @@ class ModelLog:
         self._reader = reader
         self._writer = writer
         self._redactor = redactor
-        self._earlier: dict[int, tuple[int, bool]] = {}
+        self._earlier: dict[int, PendingPrompt] = {}
 
     def pending(self, wanted: Wanted | None = None) -> Iterator[tuple[int, Any]]:
         """Row number and prompt of what is still to be sent (`JournalReader.pending`)."""
         for prompt in self._reader.pending(self.model, wanted or Wanted()):
-            if prompt.attempts:
-                self._earlier[prompt.index] = (prompt.attempts, prompt.in_doubt)
+            if prompt.attempts or prompt.failed:
+                self._earlier[prompt.index] = replace(prompt, prompt=None)
             yield prompt.index, prompt.prompt
 
     async def started(self, job: Job) -> None:
@@ -164,7 +166,8 @@ class ModelLog:
             await self._writer.commit(Write.INTENT, (self.model.id, job.index, number, time.time()))
         except asyncio.CancelledError:
             # It will not be sent, so nothing about it is in doubt.
-            self._writer.put(Write.FORGET, (self.model.id, job.index, number))
+            with contextlib.suppress(RunError):  # nothing can be written any more: who cancels knows it already
+                self._writer.put(Write.FORGET, (self.model.id, job.index, number))
             raise
 
     def attempt_failed(self, job: Job, error: ModelError, retry_in: float | None) -> None:
@@ -182,7 +185,8 @@ class ModelLog:
             RunError: the journal takes nothing any more.
         """
         number = self._number(job)
-        _, in_doubt = self._earlier.pop(job.index, (0, False))
+        earlier = self._earlier.pop(job.index, None)
+        in_doubt = earlier is not None and earlier.in_doubt
         now = time.time()
         response: Mapping[str, Any] = job.result
         usage = metadata_of(response).get("usage")
@@ -202,11 +206,15 @@ class ModelLog:
             encode(response, self._redactor),
             None if job.reply is None else encode(_raw(job.reply), self._redactor),
         )
+        if earlier is not None and earlier.failed:
+            self._writer.put(Write.KEEP_REPLACED, (self.model.id, job.index))
+            self._writer.put(Write.DROP_REPLACED, (self.model.id, job.index))
         self._writer.put(Write.OUTCOME, row)
         return in_doubt
 
     def _number(self, job: Job) -> int:
-        return job.attempts + self._earlier.get(job.index, (0, False))[0]
+        earlier = self._earlier.get(job.index)
+        return job.attempts + (earlier.attempts if earlier is not None else 0)
 
 
 class _Copy:

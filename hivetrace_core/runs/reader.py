@@ -17,7 +17,8 @@ PAGE_BYTES: Final = 8 * 1024 * 1024
 _PENDING: Final = """
 SELECT p.id, p.prompt,
     (SELECT max(attempt) FROM attempts a WHERE a.model_id = :model AND a.prompt_id = p.id) AS tried,
-    EXISTS (SELECT 1 FROM attempts a WHERE a.model_id = :model AND a.prompt_id = p.id AND a.ended_at IS NULL) AS doubt
+    EXISTS (SELECT 1 FROM attempts a WHERE a.model_id = :model AND a.prompt_id = p.id AND a.ended_at IS NULL) AS doubt,
+    o.prompt_id IS NOT NULL AS failed
 FROM prompts p LEFT JOIN outcomes o ON o.model_id = :model AND o.prompt_id = p.id
 WHERE p.id > :after AND CASE WHEN o.prompt_id IS NULL THEN :resend OR NOT doubt
     ELSE o.outcome = 'failed' AND o.finished_at < :failed_before END
@@ -64,12 +65,14 @@ class PendingPrompt:
         index: Its row number, from 0.
         attempts: Requests already sent for it.
         in_doubt: One of them was under way when the process ended; the provider may have answered it.
+        failed: It has an outcome, `failed`, and is to be sent all the same.
     """
 
     index: int
     prompt: Any
     attempts: int
     in_doubt: bool
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,8 @@ class JournalReader:
         size = 0
         with readable(self.path):
             rows = self._rows(_PENDING, values)
-            for index, prompt, tried, doubt in rows:
-                page.append(PendingPrompt(int(index), decode(prompt), int(tried or 0), bool(doubt)))
+            for index, prompt, tried, doubt, has_failed in rows:
+                page.append(PendingPrompt(int(index), decode(prompt), int(tried or 0), bool(doubt), bool(has_failed)))
                 size += len(prompt)
                 if size >= PAGE_BYTES:
                     break

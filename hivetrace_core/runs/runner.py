@@ -22,7 +22,7 @@ from ..engine.portal import run_blocking
 from ..errors import ConfigError
 from ..redaction import Redactor, mask_params
 from .driving import ModelDriver
-from .events import Listener, ModelPlan, RunFinished, RunResult, RunStarted, tell
+from .events import Listener, ModelFinished, ModelPlan, RunFinished, RunResult, RunStarted, tell
 from .export import export
 from .folder import DATABASE_NAME, make_run_folder, write_config
 from .journal import Journal
@@ -173,6 +173,9 @@ class _Work:
                 self._journal.path.parent, self._config.name, self._journal.reader.prompts, tuple(plans), self._resumed
             )
             tell(self._listener, started)
+            for one in self._ready:
+                if one.row.label not in self._drivers:
+                    tell(self._listener, ModelFinished(summarize(self._journal.reader, one.row)))
             run_blocking(self._drive())
         except KeyboardInterrupt as exc:
             interrupted = exc

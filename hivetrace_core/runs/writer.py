@@ -23,7 +23,9 @@ class Write(IntEnum):
     FORGET = 1
     FAILED_ATTEMPT = 2
     ENDED_ATTEMPT = 3
-    OUTCOME = 4
+    KEEP_REPLACED = 4
+    DROP_REPLACED = 5
+    OUTCOME = 6
 
 
 _SQL: Final = {
@@ -35,6 +37,8 @@ _SQL: Final = {
     Write.ENDED_ATTEMPT: (
         "UPDATE attempts SET ended_at = ? WHERE model_id = ? AND prompt_id = ? AND attempt = ? AND ended_at IS NULL"
     ),
+    Write.KEEP_REPLACED: "INSERT INTO history SELECT * FROM outcomes WHERE model_id = ? AND prompt_id = ?",
+    Write.DROP_REPLACED: "DELETE FROM outcomes WHERE model_id = ? AND prompt_id = ?",
     Write.OUTCOME: "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
 

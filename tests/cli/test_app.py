@@ -54,7 +54,7 @@ def test_the_installed_script_calls_the_same_function() -> None:
     [
         (["rnu", "x.yaml"], "error: There is no command 'rnu'; did you mean 'run'?"),
         (["frobnicate"], "error: There is no command 'frobnicate'; commands are run, resume,"),
-        (["export", "x", "--formt", "csv"], "error: No such option '--formt'"),
+        (["export", "x", "--formt", "csv"], "error: No such option"),
         (["ask", "-m", "simulated"], "error: Missing argument 'PROMPT'"),
         (["export", "x", "--format", "xls"], "error: Invalid value for '--format'"),
     ],
@@ -125,7 +125,10 @@ class TestUnexpected:
 
         monkeypatch.setattr("hivetrace_core.registry.default.create_model", refuse)
 
-        assert main(["ask", "-m", "acme", "-p", "api_key=another-secret", "Hello"]) == 1
+        command = ["ask", "-m", "acme", "-p", "api_key=another-secret", "Hello"]
+        monkeypatch.setattr("sys.argv", ["hivetrace", *command])
+
+        assert main(command) == 1
         assert "another-secret" not in capsys.readouterr().err
 
 
@@ -154,6 +157,16 @@ def test_a_reader_that_goes_away_is_no_error_message(environment: dict[str, str]
 
     assert process.wait(30) == 1
     assert errors == b""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_output_is_no_error(closed: str, environment: dict[str, str]) -> None:
+    command = f"exec {sys.executable} -m hivetrace_core models {closed}"
+
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("simulated" in done.stdout) == (closed == "2>&-")
 
 
 def test_text_that_the_terminal_cannot_encode_is_written_out(hivetrace: Command) -> None:

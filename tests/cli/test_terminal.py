@@ -107,6 +107,17 @@ class TestLogs:
 
         assert capsys.readouterr().err.count("a detail\nin two lines") == 10
 
+    @pytest.mark.parametrize("everything", [True, False])
+    def test_a_key_of_the_environment_is_masked(
+        self, everything: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ACME_API_KEY", "s3cret-of-acme")
+        show_logs(everything=everything)
+
+        logging.getLogger("hivetrace_core.engine").warning("refused: s3cret-of-acme")
+
+        assert "refused: ***" in capsys.readouterr().err
+
     def test_a_second_call_replaces_the_first(self, capsys: pytest.CaptureFixture[str]) -> None:
         show_logs(everything=True)
         show_logs(everything=False)

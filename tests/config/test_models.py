@@ -331,6 +331,12 @@ def test_no_message_repeats_a_secret(said):
     assert message.endswith("models[0].params.base_url: must begin with http, and *** does not.")
 
 
+def test_no_message_repeats_a_secret_of_another_model(said):
+    message = said("  - {name: acme/a}\n  - {name: acme/b, params: {base_url: sk-from-environment}}")
+
+    assert message.endswith("models[1].params.base_url: must begin with http, and *** does not.")
+
+
 def test_observers_are_given_to_providers_only(write, registry, tmp_path):
     module = """
 from hivetrace_core import hookimpl

@@ -15,6 +15,7 @@ import pytest
 
 from hivetrace_core.engine import dispatch as module
 from hivetrace_core.engine.dispatch import Again, Job, dispatch, max_open_for
+from hivetrace_core.responses import Reply
 
 from .virtual_time import now, run
 
@@ -29,6 +30,11 @@ async def collect(jobs: AsyncIterator[Job]) -> list[Job]:
 
 async def results(jobs: AsyncIterator[Job]) -> list[Any]:
     return [job.result async for job in jobs]
+
+
+async def collect_into(delivered: list[Any], jobs: AsyncIterator[Job]) -> None:
+    async for job in jobs:
+        delivered.append(job.result)  # noqa: PERF401  # what came before an error counts
 
 
 async def items_of(*items: Any) -> AsyncIterator[Any]:
@@ -171,10 +177,10 @@ def test_what_a_source_raises_comes_after_everything_before_it(asynchronous: boo
             await asyncio.sleep(1)
             return job.item
 
-        delivered = []
+        delivered: list[int] = []
+        jobs = dispatch(asource() if asynchronous else source(), step, width=8, ordered=ordered)
         with pytest.raises(OSError, match="disk gone"):
-            async for job in dispatch(asource() if asynchronous else source(), step, width=8, ordered=ordered):
-                delivered.append(job.result)
+            await collect_into(delivered, jobs)
         return sorted(delivered)
 
     assert run(main()) == [0, 1, 2]
@@ -188,10 +194,9 @@ def test_a_cancellation_that_escapes_from_inside_an_async_source_is_its_error_an
         yield await lost
 
     async def main() -> list[int]:
-        delivered = []
+        delivered: list[int] = []
         with pytest.raises(RuntimeError, match="source of the items was cancelled from inside"):
-            async for job in dispatch(source(), echo, width=2):
-                delivered.append(job.result)
+            await collect_into(delivered, dispatch(source(), echo, width=2))
         return delivered
 
     assert run(main()) == [1]
@@ -336,9 +341,6 @@ def test_open_items_stay_under_the_bound_on_bytes_and_a_giant_is_still_let_in() 
 
 
 def test_results_and_raw_replies_count_as_open_bytes_too() -> None:
-    class Reply:
-        payload = {"text": "x" * 10_000}
-
     async def pulls(step: Any) -> int:
         pulled = 0
 
@@ -357,7 +359,7 @@ def test_results_and_raw_replies_count_as_open_bytes_too() -> None:
         return {"content": "x" * 10_000}
 
     async def with_reply(job: Job) -> Any:
-        job.reply = Reply()  # type: ignore[assignment]
+        job.reply = Reply({"text": "x" * 10_000})
         return {"content": ""}
 
     assert run(pulls(with_result)) == 6
@@ -577,11 +579,14 @@ def test_a_fault_in_a_step_stops_everything_at_once_and_propagates(ordered: bool
                 raise
             return job.item
 
-        with pytest.raises(LookupError, match="a bug"):
+        async def consume() -> None:
             async for job in dispatch(range(100), step, width=6, ordered=ordered):
                 story.append(f"got {job.result}")
                 # The consumer is busy; nothing more must be sent meanwhile.
                 await asyncio.sleep(100)
+
+        with pytest.raises(LookupError, match="a bug"):
+            await consume()
         return began, story
 
     began, story = run(main())

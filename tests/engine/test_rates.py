@@ -70,7 +70,7 @@ def test_a_limit_on_requests_is_used_to_97_percent_and_never_exceeded_where_the_
 
     async def main() -> None:
         gate = Limits(rpm=rpm, clock=asyncio.get_running_loop().time)
-        begin, until = now(), now() + 60 * (4 if rpm == 6000 else 10)
+        begin, until = now(), now() + (150 if rpm == 6000 else 600)
         sent = await keep_sending(
             gate,
             clients=200,
@@ -93,7 +93,7 @@ def test_a_limit_on_tokens_is_used_to_95_percent_and_never_exceeded_where_the_pr
 
     async def main() -> None:
         gate = Limits(tpm=60_000, max_concurrency=64, clock=asyncio.get_running_loop().time)
-        begin, until = now(), now() + 600
+        begin, until = now(), now() + 300
         sent = await keep_sending(
             gate,
             clients=100,
@@ -113,9 +113,7 @@ def test_estimates_that_are_too_low_are_paid_back_afterwards() -> None:
     async def main() -> None:
         gate = Limits(tpm=60_000, max_concurrency=8, clock=asyncio.get_running_loop().time)
         begin, until = now(), now() + 600
-        sent = await keep_sending(
-            gate, clients=20, until=until, latency=lambda: 2.0, estimate=100, used=lambda: 400
-        )
+        sent = await keep_sending(gate, clients=20, until=until, latency=lambda: 2.0, estimate=100, used=lambda: 400)
 
         # Only those in flight can be wrong at once.
         assert most_in_a_minute(sent, tokens=True) <= 60_000 + 8 * 300
@@ -132,7 +130,7 @@ def test_both_limits_hold_together() -> None:
         sent = await keep_sending(
             gate,
             clients=50,
-            until=now() + 600,
+            until=now() + 300,
             latency=lambda: chance.uniform(0.1, 3),
             estimate=200,
             used=lambda: chance.choice([10, 200]),
@@ -162,7 +160,7 @@ def test_after_idling_there_is_no_burst() -> None:
     assert gaps[3:] == pytest.approx([0.101] * 6)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(
     rpm=st.sampled_from([1, 2, 7, 30, 120]),
     chance=st.randoms(use_true_random=False),
@@ -171,14 +169,14 @@ def test_after_idling_there_is_no_burst() -> None:
         max_size=8,
     ),
 )
-def test_no_sliding_minute_ever_holds_more_requests_than_allowed(
+def test_no_sliding_minute_ever_holds_more_requests_than_allowed(  # noqa: C901
     rpm: int, chance: random.Random, events: list[tuple[float, str, float]]
 ) -> None:
-    async def main() -> None:
+    async def main() -> None:  # noqa: C901
         loop = asyncio.get_running_loop()
         gate = Limits(rpm=rpm, clock=loop.time)
         sent: list[Arrival] = []
-        clients: set[asyncio.Task[None]] = set()
+        clients: list[asyncio.Task[None]] = []
 
         async def client(requests: int) -> None:
             for _ in range(requests):
@@ -190,8 +188,8 @@ def test_no_sliding_minute_ever_holds_more_requests_than_allowed(
         def start(count: int) -> None:
             for _ in range(count):
                 task = asyncio.create_task(client(chance.randint(1, 20)))
-                clients.add(task)
-                task.add_done_callback(clients.discard)
+                clients.append(task)
+                task.add_done_callback(clients.remove)
 
         def happen(what: str, size: float) -> None:
             if what == "pause":
@@ -201,7 +199,7 @@ def test_no_sliding_minute_ever_holds_more_requests_than_allowed(
             elif what == "burst":
                 start(int(size))
             elif clients:
-                chance.choice(sorted(clients, key=id)).cancel()
+                chance.choice(clients).cancel()
 
         start(3)
         for at, what, size in events:

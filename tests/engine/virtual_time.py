@@ -1,7 +1,7 @@
 """An event loop whose clock jumps to the next timer: minutes pass in milliseconds, and always in the same way.
 
-It also tells of what real time hides: a program in which everybody waits for nobody is an error (`StuckError`), and so are
-tasks and timers that are left behind.
+It also tells of what real time hides: a program in which everybody waits for nobody is an error (`StuckError`), and so
+are tasks and timers that are left behind.
 """
 
 from __future__ import annotations

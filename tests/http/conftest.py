@@ -35,6 +35,7 @@ class Wire:
     connections: int = 0
     port: int = 0
     open: set[int] = field(default_factory=set)
+    all_closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -58,7 +59,8 @@ class Wire:
             pass
         finally:
             self.open.discard(number)
-            writer.close()
+            if not self.open:
+                self.all_closed.set()
 
 
 async def read_request(reader: asyncio.StreamReader, connection: int) -> Request:
@@ -71,7 +73,10 @@ async def read_request(reader: asyncio.StreamReader, connection: int) -> Request
 
 
 def answer(
-    body: bytes = b'{"ok": true}', *, status: str = "200 OK", headers: tuple[str, ...] = ("Content-Type: application/json",)
+    body: bytes = b'{"ok": true}',
+    *,
+    status: str = "200 OK",
+    headers: tuple[str, ...] = ("Content-Type: application/json",),
 ) -> bytes:
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
@@ -81,39 +86,52 @@ class Play:
     """What tests are written with: a server made from bytes, and clients for it."""
 
     answer = staticmethod(answer)
-    Wire = Wire
 
     @staticmethod
     @contextlib.asynccontextmanager
-    async def wire(
-        reply: bytes | Callable[..., Awaitable[None]], *, tls: ssl.SSLContext | None = None, greeting: bytes = b""
-    ) -> AsyncIterator[Wire]:
-        """Serve on a free port; bytes are sent as they are, for every request."""
-        if isinstance(reply, bytes):
-            sent = reply
-
-            async def send(_: Request, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.write(sent)
-
-            wire = Wire(send, "https" if tls else "http", greeting)
-        else:
-            wire = Wire(reply, "https" if tls else "http", greeting)
+    async def listen(
+        serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+    ) -> AsyncIterator[int]:
+        """Serve connections on a free port, which is the value; when it ends, none is left."""
         tasks: set[asyncio.Task[None]] = set()
 
+        async def serve_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await serve(reader, writer)
+            finally:
+                writer.close()
+                with contextlib.suppress(ConnectionError, ssl.SSLError):
+                    await writer.wait_closed()
+
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.get_running_loop().create_task(wire.serve(reader, writer))
+            task = asyncio.get_running_loop().create_task(serve_and_close(reader, writer))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls, limit=2**26)
-        wire.port = server.sockets[0].getsockname()[1]
         try:
-            yield wire
+            yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
             for task in list(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def wire(
+        cls, reply: bytes | Callable[..., Awaitable[None]], *, tls: ssl.SSLContext | None = None, greeting: bytes = b""
+    ) -> AsyncIterator[Wire]:
+        """Serve HTTP; bytes are sent as they are, for every request."""
+
+        async def send(_: Request, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            assert isinstance(reply, bytes)
+            writer.write(reply)
+
+        wire = Wire(send if isinstance(reply, bytes) else reply, "https" if tls else "http", greeting)
+        async with cls.listen(wire.serve, tls) as wire.port:
+            yield wire
 
     @staticmethod
     @contextlib.asynccontextmanager

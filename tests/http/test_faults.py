@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import os
 import socket
-import time
 import traceback
 from typing import Any
 
@@ -65,7 +64,10 @@ async def failure(client: Any, call: str = "post") -> ModelError:
         pytest.param(then_close(b"SSH-2.0-OpenSSH_9.6\r\n"), "response_format", "not HTTP", id="ssh"),
         pytest.param(then_close(b"\x15\x03\x03\x00\x02\x02\x50"), "response_format", "not HTTP", id="tls-alert"),
         pytest.param(
-            then_close(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n"), "response_format", "not HTTP", id="huge-header"
+            then_close(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n"),
+            "response_format",
+            "not HTTP",
+            id="huge-header",
         ),
         pytest.param(
             then_close(b"HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n"), "response_format", "not HTTP", id="length"
@@ -78,9 +80,7 @@ async def failure(client: Any, call: str = "post") -> ModelError:
         ),
     ],
 )
-def test_a_broken_answer_is_one_error_after_one_request(
-    play: Any, reply: Any, kind: str, says: str, call: str
-) -> None:
+def test_a_broken_answer_is_one_error_after_one_request(play: Any, reply: Any, kind: str, says: str, call: str) -> None:
     async def main() -> None:
         async with play.wire(reply) as wire, play.client(wire.url) as client:
             error = await failure(client, call)
@@ -209,7 +209,7 @@ def test_a_slow_trickle_ends_with_the_callers_own_timeout(play: Any) -> None:
     "reply",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000,
-        b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n" + b"x" * 1000 + b"\r\n3e8\r\n" + b"x" * 1000,
+        b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" + b"x" * 1000 + b"\r\n3e8\r\n" + b"x" * 1000,
         b"HTTP/1.1 200 OK\r\nContent-Length: 1500\r\n\r\n" + b"x" * 1500,
     ],
 )
@@ -348,10 +348,8 @@ def test_a_reply_to_a_half_sent_request_is_still_a_reply(play: Any) -> None:
             writer.write(play.answer(b'{"error": "too large"}', status="413 Payload Too Large"))
             while await reader.read(65536):
                 pass
-            writer.close()
 
-        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-        async with server, play.client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        async with play.listen(refuse) as port, play.client(f"http://127.0.0.1:{port}") as client:
             reply = await client.post("/", {"prompt": "p" * 20_000_000})
 
         assert (reply.status, reply.payload) == (413, {"error": "too large"})
@@ -419,11 +417,9 @@ def test_the_pool_holds_nobody_back(play: Any) -> None:
             writer.write(play.answer())
 
         async with play.wire(reply) as wire, play.client(wire.url) as client:
-            began = time.monotonic()
             async with asyncio.timeout(30):
                 replies = await asyncio.gather(*[client.post("/", {}) for _ in range(200)])
 
             assert len(replies) == wire.connections == 200
-            assert time.monotonic() - began < 30
 
     asyncio.run(main())

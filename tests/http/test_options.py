@@ -1,6 +1,6 @@
 """Options of HTTP providers: what is refused, and in which words."""
 
-import datetime
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_headers_that_http_cannot_carry_are_refused_without_the_value(name: str,
     assert "secret-pass" not in message
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), datetime.date(2026, 1, 1), {1, 2}])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), dt.date(2026, 1, 1), {1, 2}])
 def test_an_extra_body_must_be_json(value: Any) -> None:
     assert "extra_body cannot be written as JSON" in problem(extra_body={"a": [value]})
 

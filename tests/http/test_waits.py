@@ -34,7 +34,21 @@ def test_seconds_and_milliseconds_are_read(headers: dict[str, str], seconds: flo
 
 @pytest.mark.parametrize(
     "value",
-    ["", "-1", "nan", "inf", "Infinity", "1e3", "1_000", "١٢", "soon", "1700000000", "86401", "9" * 400, "Wed, 99 Foo 2026"],
+    [
+        "",
+        "-1",
+        "nan",
+        "inf",
+        "Infinity",
+        "1e3",
+        "1_000",
+        "١٢",
+        "soon",
+        "1700000000",
+        "86401",
+        "9" * 400,
+        "Wed, 99 Foo 2026",
+    ],
 )
 def test_a_wait_that_cannot_be_meant_is_ignored(value: str) -> None:
     assert wait_seconds({"retry-after": value}, NOW) is None

@@ -170,6 +170,7 @@ def test_a_plugins_id_goes_under_its_option_for_it() -> None:
     assert found.params_with_id({"n_ctx": 1, "model": "x"}) == {"model_path": "a.gguf", "n_ctx": 1, "model": "x"}
     assert found.id_for({}) == "a.gguf"
     assert found.id_for({"model_path": "b.gguf"}) == "b.gguf"
+    assert [found.id_for({"model_path": value}) for value in ("", None, 5)] == ["a.gguf"] * 3
 
 
 def test_params_with_id_leaves_the_callers_dict_alone_and_may_be_repeated() -> None:

@@ -70,6 +70,22 @@ def test_a_conflict_names_both_and_two_ways_out_and_the_qualified_names_work(sit
     assert other == "left"
 
 
+def test_an_installed_plugins_name_in_other_case_before_a_slash_offers_both_readings(site: Any) -> None:
+    said = site.ask(
+        """
+        registry = Registry()
+        errors = [attempt(registry.resolve, name=name) for name in ("Acme/Acme-2", "Nobody/Acme-2")]
+        say([errors, loaded("hivetrace_acme")])
+        """
+    )
+
+    errors, imported = said
+    assert [error["error"] for error in errors] == ["NameConflictError", "UnknownModelError"]
+    assert "'acme/Acme-2'" in errors[0]["message"]
+    assert "'PROVIDER/Acme/Acme-2'" in errors[0]["message"]
+    assert imported == []
+
+
 def test_claims_of_several_plugins_meet(site: Any) -> None:
     said = site.ask(
         """

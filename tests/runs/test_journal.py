@@ -7,6 +7,7 @@ import stat
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +462,8 @@ class TestBlobs:
             "tuple": (1, 2),
             "bytes": b"\xff",
             "odd": Odd(),
+            "date": date(2026, 11, 23),
+            "flag": True,
             ("a", 1): None,
         }
 
@@ -471,6 +474,8 @@ class TestBlobs:
             "tuple": [1, 2],
             "bytes": "b'\\xff'",
             "odd": "an odd thing",
+            "date": "2026-11-23",
+            "flag": True,
             "('a', 1)": None,
         }
 
@@ -488,3 +493,8 @@ class TestBlobs:
         blobs = [encode(value) for value in (Mean(), endless, deep, {"n": 10**5000})]
 
         assert all(isinstance(json.loads(blob), (str, list, dict)) for blob in blobs)
+
+    @pytest.mark.parametrize("blob", [None, "{}", b"{", b"\xff", b"[" * 100_000])
+    def test_what_was_not_encoded_is_not_decoded(self, blob: Any) -> None:
+        with pytest.raises(ValueError, match=r"."):
+            decode(blob)

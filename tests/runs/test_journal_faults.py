@@ -1,6 +1,8 @@
 """What happens to a journal when the disk, the process or the file itself does not keep up."""
 
 import asyncio
+import errno
+import fcntl
 import json
 import signal
 import sqlite3
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from hivetrace_core import ModelError, RunError
 from hivetrace_core.engine.dispatch import Job
+from hivetrace_core.runs.database import create_database, explain
 from hivetrace_core.runs.export import export
 from hivetrace_core.runs.journal import Journal
 from hivetrace_core.runs.lock import RunLock
@@ -170,7 +173,7 @@ class TestDiskFull:
                 "BEGIN SELECT RAISE(ABORT, 'no room'); END"
             )
             log.finish(make_job(1))
-            with pytest.raises(RunError, match="no room.* Outcomes recorded before it are safe: 1"):
+            with pytest.raises(RunError, match=r"no room.* Outcomes recorded before it are safe: 1"):
                 await journal.flush()
             with pytest.raises(RunError, match="no room"):
                 log.finish(make_job(2))
@@ -185,6 +188,15 @@ class TestDiskFull:
         assert query("SELECT prompt_id FROM outcomes") == [(0,)]
         assert query("SELECT count(*) FROM attempts") == [(0,)]
 
+    def test_a_value_that_no_database_takes_ends_the_waiting(
+        self, new_journal: NewJournal, model: ModelRow, make_job: MakeJob
+    ) -> None:
+        async def scenario() -> None:
+            with pytest.raises(RunError, match="cannot be written"):
+                await new_journal().log(model).started(make_job(2**70))
+
+        asyncio.run(scenario())
+
     def test_a_failure_that_nobody_has_heard_of_is_told_at_the_end(
         self, new_journal: NewJournal, model: ModelRow, make_job: MakeJob, query: Query, path: Path
     ) -> None:
@@ -195,6 +207,61 @@ class TestDiskFull:
         with pytest.raises(RunError, match="no room"):
             journal.close()
         Journal.open(path).close()
+
+
+class TestWords:
+    def test_a_database_that_is_full(self, path: Path) -> None:
+        database = sqlite3.connect(":memory:")
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE t (x)")
+        with pytest.raises(sqlite3.Error) as caught:
+            database.execute("INSERT INTO t VALUES (zeroblob(100000))")
+        database.close()
+
+        assert explain(path, caught.value) == (
+            f"{path} cannot be read or written (database or disk is full). Check the disk and its free space."
+        )
+
+    def test_a_file_that_another_program_holds(
+        self, new_journal: NewJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        new_journal().close()
+        monkeypatch.setattr("hivetrace_core.runs.database._BUSY_S", 0.01)
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(RunError, match=r"run.db is in use by another program\. Close it there"):
+            JournalReader(path)
+        holder.close()
+
+    def test_a_file_that_cannot_be_opened(self, new_journal: NewJournal, path: Path, query: Query) -> None:
+        new_journal().close()
+        query("PRAGMA journal_mode=WAL")
+        path.with_name("run.db-wal").mkdir()
+
+        with pytest.raises(RunError, match=r"run.db cannot be opened \(unable to open database file\)"):
+            JournalReader(path)
+
+    def test_a_database_without_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match=r"no/run.db cannot be made: No such file or directory\."):
+            create_database(tmp_path / "no" / "run.db")
+
+    def test_a_file_system_without_locks(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def flock(*_: int) -> None:
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+        with pytest.raises(RunError, match=r"cannot be locked: No locks available\. Keep the run in a local folder"):
+            RunLock(path)
+
+    def test_a_holder_that_left_no_note(self, path: Path) -> None:
+        lock = RunLock(path)
+        path.write_text("")
+
+        with pytest.raises(RunError, match=r"is being written by another process\. Wait for its end"):
+            RunLock(path)
+        lock.release()
 
 
 class TestFileIsNotOurs:
@@ -223,7 +290,14 @@ class TestFileIsNotOurs:
 
         assert self._refused(path) == f"{path} is an SQLite database, but not the journal of a run."
 
-    @pytest.mark.parametrize("sql", ["DELETE FROM meta WHERE key = 'schema_version'", "UPDATE meta SET value = x'2278'"])
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "DELETE FROM meta WHERE key = 'schema_version'",
+            "UPDATE meta SET value = x'2278'",
+            "UPDATE meta SET value = x'30'",
+        ],
+    )
     def test_no_version(self, new_journal: NewJournal, path: Path, query: Query, sql: str) -> None:
         new_journal().close()
         query(sql)
@@ -295,7 +369,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_anywhere_is_a_run_error_or_harmless(data: st.DataObject, sound: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.db"
@@ -307,11 +381,23 @@ def test_damage_anywhere_is_a_run_error_or_harmless(data: st.DataObject, sound: 
     for rest in ("-journal", "-wal", "-shm"):
         path.with_name(f"run.db{rest}").unlink(missing_ok=True)
 
+    errors = []
     for read in (_read_all, lambda file: Journal.open(file).close()):
         try:
             read(path)
         except RunError as error:
-            assert str(path) in str(error)
+            errors.append(str(error))
+
+    assert all(str(path) in error for error in errors)
+
+
+def test_a_broken_page_is_found_before_anything_is_sent(sound: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    page = int.from_bytes(sound[16:18], "big")
+    path.write_bytes(sound[:-page] + b"\xff" * page)
+
+    with pytest.raises(RunError, match=r"is damaged \(.*Page|is damaged \(.*page"):
+        Journal.open(path)
 
 
 def test_sqlite_of_this_python_is_built_for_threads() -> None:

@@ -1,6 +1,7 @@
 """What the readers say of a bad file: where, and what to do."""
 
 import codecs
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 from hivetrace_core import ConfigError
 from hivetrace_core.config.schema import PromptSource
-from hivetrace_core.runs import yaml_prompts
+from hivetrace_core.runs import csv_prompts, yaml_prompts
 from hivetrace_core.runs.prompts import read_prompts
 
 Fail = Callable[..., str]
@@ -53,6 +54,14 @@ class TestFiles:
         (tmp_path / "f").write_text("x")
 
         assert fail("f/p.csv") == "The prompts file f/p.csv cannot be read: Not a directory."
+
+    def test_a_file_that_may_not_be_read(self, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: Any, **__: Any) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, whom nothing is forbidden
+
+        assert fail("p.csv") == "The prompts file p.csv may not be read. Check its permissions."
 
     def test_a_name_that_acts_on_the_terminal_is_written_out(self, fail: Fail) -> None:
         assert "\x1b" not in fail("a\x1b[2J.csv")
@@ -173,11 +182,23 @@ class TestRows:
             "p.csv:4: the row has 1 cell, but the header has 2. Fill in the missing cells."
         )
 
+    def test_a_cell_beyond_use(self, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(csv_prompts, "_LARGEST_CELL", 0)
+        before = csv.field_size_limit(10)
+        try:
+            message = fail("p.csv", "prompt\na\n12345678901\n")
+        finally:
+            csv.field_size_limit(before)
+
+        assert message == "p.csv:3: not valid CSV (field larger than field limit (10))."
+
     def test_a_quote_left_open_does_not_swallow_the_rest(self, fail: Fail) -> None:
         assert fail("p.csv", 'prompt\na\n"b\nc\nd\n').startswith("p.csv:3: a quote in this row is never closed.")
 
     def test_text_behind_a_closing_quote(self, fail: Fail) -> None:
-        assert fail("p.csv", 'prompt,x\n"He said "hi" to me",1\n').startswith("p.csv:2: there is text between a closing")
+        assert fail("p.csv", 'prompt,x\n"He said "hi" to me",1\n').startswith(
+            "p.csv:2: there is text between a closing"
+        )
 
     def test_a_bad_json_line_is_named_with_its_column(self, fail: Fail) -> None:
         assert fail("p.jsonl", '"a"\n{"prompt": b}\n') == (
@@ -253,7 +274,9 @@ class TestYaml:
         levels = [f"- &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 9)]
         bomb = "\n".join(["- &l0 [x, x, x, x, x, x, x, x, x, x]", *levels])
 
-        assert "expand to more text than is reasonable" in fail("p.yaml", f"- prompt: a\n  x:\n    {'    '.join(bomb.splitlines(True))}")
+        assert "expand to more text than is reasonable" in fail(
+            "p.yaml", f"- prompt: a\n  x:\n    {'    '.join(bomb.splitlines(True))}"
+        )
 
     def test_a_file_that_expands_without_end(self, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(yaml_prompts, "LARGEST_FILE", 10_000)
@@ -267,6 +290,9 @@ class TestYaml:
     @pytest.mark.parametrize(("value", "line"), [(r'"\U99999999"', 1), ("!!binary ж", 2), ("!!int x", 2)])
     def test_a_value_that_is_none(self, fail: Fail, value: str, line: int) -> None:
         assert fail("p.yaml", f"- a\n- {{prompt: b, x: {value}}}\n").startswith(f"p.yaml:{line}:")
+
+    def test_a_key_that_is_a_list(self, fail: Fail) -> None:
+        assert fail("p.yaml", "- a\n- ? [b]\n  : c\n").startswith("p.yaml:2:5:")
 
     def test_a_tag(self, fail: Fail) -> None:
         assert fail("p.yaml", "- !!python/object/apply:os.system [ls]\n").startswith("p.yaml:1:3:")

@@ -191,7 +191,7 @@ class TestJsonLines:
 
 class TestText:
     def test_every_line_is_a_prompt_as_it_stands(self, write: Write) -> None:
-        path = write("p.txt", "\ufefffirst\r\n\n  second, \"x\"\t\n \t \nthird\rstill third\u2028too")
+        path = write("p.txt", '\ufefffirst\r\n\n  second, "x"\t\n \t \nthird\rstill third\u2028too')
 
         assert prompts(path) == ["first", '  second, "x"\t', "third\rstill third\u2028too"]
 
@@ -226,7 +226,9 @@ class TestYaml:
         assert prompts(path, "content") == ["s", [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]]
 
     @settings(max_examples=40, deadline=None)
-    @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda t: t.strip()), min_size=1))
+    @given(
+        st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda t: t.strip()), min_size=1)
+    )
     def test_what_pyyaml_writes_in_quotes_is_read_back_to_the_letter(self, texts: list[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "p.yaml"

@@ -9,12 +9,12 @@ from hivetrace_core import ModelSpec, hookimpl
 
 @hookimpl
 def hivetrace_models() -> Iterator[ModelSpec]:
-    """Register `acme`."""
+    """Register `globex`."""
     yield ModelSpec(
-        name="acme",
-        model="hivetrace_acme.model:AcmeModel",
-        options="hivetrace_acme.model:AcmeOptions",
-        claims=("acme-*",),
-        summary="Acme chat models (an example)",
+        name="globex",
+        model="hivetrace_globex.model:GlobexModel",
+        options="hivetrace_globex.model:GlobexOptions",
+        claims=("globex-*",),
+        summary="Globex chat models (an example)",
         api=1,
     )

@@ -1,6 +1,6 @@
 """The whole provider: its options, one request, and what a reply means.
 
-Acme does not exist. Its API is what many are like: `POST /chat` with `{"model", "messages"}`, answered by
+Globex does not exist. Its API is what many are like: `POST /chat` with `{"model", "messages"}`, answered by
 `{"id", "model", "text", "stop"}`. Its filter answers with status 422 and `{"error": {"type": "policy", "labels": []}}`.
 """
 
@@ -15,16 +15,16 @@ from hivetrace_core.http import HttpOptions, JsonHttp, error_kind_for_status, wa
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"end": "stop", "max_tokens": "length"}
 
 
-class AcmeOptions(HttpOptions):
-    """Options of Acme, beside those of every provider over HTTP."""
+class GlobexOptions(HttpOptions):
+    """Options of Globex, beside those of every provider over HTTP."""
 
-    base_url: str = "https://api.acme.example/v1"
-    api_key: SecretStr = from_env("ACME_API_KEY")
+    base_url: str = "https://api.globex.example/v1"
+    api_key: SecretStr = from_env("GLOBEX_API_KEY")
     temperature: float | None = None
 
 
-class AcmeModel(ProviderModel[AcmeOptions]):
-    """Acme's chat models."""
+class GlobexModel(ProviderModel[GlobexOptions]):
+    """Globex's chat models."""
 
     def make_client(self) -> JsonHttp:
         """Connections for one event loop; core closes them."""
@@ -61,14 +61,14 @@ def classify(reply: Reply) -> ModelResponse:
                 "block": {
                     "stage": "prompt",
                     "categories": [{"name": str(label)} for label in error.get("labels") or []],
-                    "rule": "acme.policy",
+                    "rule": "globex.policy",
                     "evidence": {"path": "error", "value": error},
                 },
             },
         }
     if reply.status != 200 or not isinstance(payload.get("text"), str):
         raise ModelError(
-            str(error.get("message") or f"Acme answered with status {reply.status}"),
+            str(error.get("message") or f"Globex answered with status {reply.status}"),
             kind=error_kind_for_status(reply.status),
             status=reply.status,
             code=error.get("type"),
