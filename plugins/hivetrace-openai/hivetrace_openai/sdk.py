@@ -35,18 +35,17 @@ def sdk_client(options: OpenAIOptions) -> AsyncOpenAI:
             api_version=options.api_version,
             api_key=key or None,
             azure_ad_token=options.azure_ad_token.get_secret_value() if options.azure_ad_token else None,
-            azure_ad_token_provider=options.azure_ad_token_provider,  # type: ignore[arg-type]  # the SDK's own union
+            azure_ad_token_provider=options.azure_ad_token_provider,
             default_headers=headers,
             http_client=transport,
             max_retries=0,
         )
     # What the SDK would add from the environment is taken out again, unless these options have it.
-    foreign = ("OpenAI-Organization", "OpenAI-Project")
-    removed = {name: openai.Omit() for name in foreign if name not in headers}
+    removed: dict[str, str | openai.Omit] = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
     return openai.AsyncOpenAI(
         base_url=options.base_url,
         api_key=key or "none",
-        default_headers={**headers, **removed},
+        default_headers={**removed, **headers},  # type: ignore[dict-item]  # the SDK takes Omit, its type does not say so
         http_client=transport,
         max_retries=0,
     )
