@@ -104,10 +104,9 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure what the design promises in figures; each script says what it compares."""
+    """Measure what the design promises in figures; see benchmarks/README.md."""
     session.install("-e", ".[http]")
-    for path in sorted(ROOT.glob("benchmarks/[!_]*.py")):
-        session.run("python", str(path), *session.posargs)
+    session.run("python", "benchmarks", *session.posargs)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -14,8 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
-from .errors import ConfigError, ModelError, unexpected
-from .responses import outcome_of, says_something, settle
+from .answers import finished
+from .errors import ConfigError, unexpected
+from .responses import outcome_of
 
 if TYPE_CHECKING:
     from .engine.dispatch import Job
@@ -207,15 +208,21 @@ def executor_of(
     from .engine.limits import Limits
     from .engine.retry import RetryPolicy
     from .engine.tokens import estimate_tokens, used_tokens
+    from .redaction import Redactor
 
     if isinstance(own, Executor):
         return own
-    answer = _answer(model)
-    is_blocked = own_verdict(model)
+    answer, is_blocked, clean = _answer(model), own_verdict(model), redactor or Redactor()
 
     async def send(prompt: Any, _: Job) -> dict[str, Any]:
-        response = checked_response(await answer(prompt), "The model")
-        return settle_custom(response, model_name=model_name, provider=provider, is_blocked=is_blocked)
+        return finished(
+            await answer(prompt),
+            who="The model",
+            model_name=model_name,
+            provider=provider,
+            is_blocked=is_blocked,
+            redactor=clean,
+        )
 
     return Executor(
         send,
@@ -228,7 +235,7 @@ def executor_of(
         estimate=estimate_tokens if tpm is not None else None,
         used=used_tokens,
         observers=observers,
-        redactor=redactor,
+        redactor=clean,
     )
 
 
@@ -252,22 +259,6 @@ def blocking_batch(model: Model, prompts: Any, batch_size: Any, *, lazily: bool)
     return run_fed(prompts, lambda stream: _called(model.abatch, stream, **size))
 
 
-def checked_response(response: Any, who: str) -> Mapping[str, Any]:
-    """What a model returned, if it is a response at all.
-
-    Raises:
-        ModelError: kind `response_format`; it is no mapping, or one that says nothing about an answer.
-    """
-    if not isinstance(response, Mapping):
-        raise ModelError(
-            f"{who} returned an object of type {type(response).__name__}, not a dict", kind="response_format"
-        )
-    if not says_something(response):
-        keys = ", ".join(str(key)[:40] for key in list(response)[:10]) or "none"
-        raise ModelError(f"{who} returned a dict without `content` (its keys: {keys})", kind="response_format")
-    return response
-
-
 def own_verdict(model: Any) -> Callable[[Mapping[str, Any]], bool] | None:
     """The model's own `is_answer_blocked`; None where it has the one derived here.
 
@@ -281,21 +272,6 @@ def own_verdict(model: Any) -> Callable[[Mapping[str, Any]], bool] | None:
             f"is_answer_blocked of {type(model).__name__} is a coroutine function: write it without async."
         )
     return model.is_answer_blocked  # type: ignore[no-any-return]  # any model's method
-
-
-def settle_custom(
-    response: Mapping[str, Any],
-    *,
-    model_name: str,
-    provider: str,
-    is_blocked: Callable[[Mapping[str, Any]], bool] | None,
-) -> dict[str, Any]:
-    """`settle`, where an `is_answer_blocked` that raises makes the outcome `unknown` instead of ending the run."""
-    try:
-        return settle(response, model_name=model_name, provider=provider, is_blocked=is_blocked)
-    except Exception:  # noqa: BLE001  # a custom model's code may raise anything
-        _log.exception("is_answer_blocked of %s failed; the outcome is unknown", model_name)
-    return settle(response, model_name=model_name, provider=provider, outcome="unknown")
 
 
 def _answer(model: Any) -> Callable[[Any], Awaitable[Any]]:

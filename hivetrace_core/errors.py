@@ -149,3 +149,22 @@ def unexpected(exc: BaseException) -> ModelError:
     # Some exceptions repeat all that was sent; the log has the whole of it.
     short = text if len(text) <= MAX_CAUSE else f"{text[:MAX_CAUSE]}..."
     return ModelError(f"{name}: {short}" if short else name, kind="unexpected")
+
+
+def meaning_of(exc: Exception) -> ModelError:
+    """What an exception of Python's own says about a request: a timeout, a lost connection, or nothing foreseen."""
+    from ssl import SSLCertVerificationError
+
+    causes: list[BaseException] = []
+    cause: BaseException | None = exc
+    while cause is not None and cause not in causes:
+        if isinstance(cause, SSLCertVerificationError):
+            reason = cause.verify_message
+            return ModelError(f"TLS certificate not trusted: {reason}", kind="connection", retryable=False)
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(exc, TimeoutError):
+        return ModelError("The request timed out", kind="timeout")
+    if isinstance(exc, OSError) and exc.filename is None:  # with a name it is about a file
+        return ModelError(f"The connection failed ({type(exc).__name__}: {exc})", kind="connection")
+    return unexpected(exc)

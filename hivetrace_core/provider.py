@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
 import threading
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, ClassVar, Final, ForwardRef, Generic, Self, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, ForwardRef, Generic, Self, TypeVar, cast, get_args, get_origin
 
-from .contract import (
-    Model,
-    blocking_batch,
-    check_batch_size,
-    check_prompts,
-    checked_response,
-    own_verdict,
-    settle_custom,
-)
+from .answers import finished, piece
+from .contract import Model, blocking_batch, check_batch_size, check_prompts, own_verdict
 from .engine.clients import LoopClients
 from .engine.dispatch import Job
 from .engine.events import Observers
@@ -35,18 +27,15 @@ from .engine.portal import portal, run_blocking
 from .engine.retry import RetryPolicy
 from .engine.streaming import stream as stream_attempts
 from .engine.tokens import EXPECTED_ANSWER, estimate_tokens, used_tokens
-from .errors import HiveTraceError, ModelError, unexpected
+from .errors import HiveTraceError, ModelError, meaning_of, unexpected
 from .messages import Messages, normalize
 from .options import ModelOptions
 from .redaction import Redactor
-from .responses import OUTCOMES, ModelResponse, Reply, ResponseChunk
+from .responses import ModelResponse, Reply, ResponseChunk
 
 OptionsT = TypeVar("OptionsT", bound=ModelOptions)
 
 _log = logging.getLogger("hivetrace_core.models")
-
-
-_FACTS: Final = frozenset({"model_name", "finish_reason", "outcome"})
 
 
 class _NoClientError(Exception):
@@ -91,6 +80,7 @@ class ProviderModel(Model, Generic[OptionsT]):
         if model is not None:
             options["model"] = model
         self.options = cast(OptionsT, self.options_class.parse(options, where=type(self).__name__))
+        self._redactor = Redactor(self.options.secrets())
         self._lock = threading.Lock()
         self._observers: Observers | None = None
         self._executor: Executor | None = None
@@ -148,19 +138,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     def classify_error(self, exc: Exception) -> ModelError:
         """What an exception of `complete` means, where it is not a `ModelError` already."""
-        causes: list[BaseException] = []
-        cause: BaseException | None = exc
-        while cause is not None and cause not in causes:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                reason = cause.verify_message
-                return ModelError(f"TLS certificate not trusted: {reason}", kind="connection", retryable=False)
-            causes.append(cause)
-            cause = cause.__cause__ or cause.__context__
-        if isinstance(exc, TimeoutError):
-            return ModelError("The request timed out", kind="timeout")
-        if isinstance(exc, OSError) and exc.filename is None:  # with a name it is about a file
-            return ModelError(f"The connection failed ({type(exc).__name__}: {exc})", kind="connection")
-        return unexpected(exc)
+        return meaning_of(exc)
 
     # What every provider has
 
@@ -208,7 +186,11 @@ class ProviderModel(Model, Generic[OptionsT]):
         Raises:
             ModelError: the request failed, after the retries that its kind allows.
         """
-        return cast(ModelResponse, await self.executor.call(prompt))
+        try:
+            return cast(ModelResponse, await self.executor.call(prompt))
+        except ModelError as error:
+            # An SDK's exception behind it may show headers and keys.
+            raise error from None
 
     def batch(self, prompts: Any, batch_size: int | None = None) -> list[ModelResponse]:
         """Answer many prompts, blocking. See `Model.batch`."""
@@ -312,7 +294,7 @@ class ProviderModel(Model, Generic[OptionsT]):
             estimate=partial(estimate_tokens, answer=answer) if options.tpm is not None else None,
             used=used_tokens if options.tpm is not None else None,
             observers=self._observers,
-            redactor=Redactor(options.secrets()),
+            redactor=self._redactor,
             max_width=options.max_concurrency,
         )
 
@@ -332,15 +314,14 @@ class ProviderModel(Model, Generic[OptionsT]):
         return self._finished(reply)
 
     def _finished(self, given: Any) -> dict[str, Any]:
-        if self._verdict is None and isinstance(given, dict) and isinstance(given.get("content"), str):
-            metadata = given.get("response_metadata")
-            if isinstance(metadata, dict) and metadata.keys() >= _FACTS:
-                outcome = metadata["outcome"]
-                if outcome in OUTCOMES and (outcome != "blocked" or "block" in metadata):
-                    # It has all that `settle` would add. A copy, because some hand out one dict for every prompt.
-                    return {**given, "response_metadata": {"provider": self.provider, **metadata}}
-        response = checked_response(given, type(self).__name__)
-        return settle_custom(response, model_name=self.options.model, provider=self.provider, is_blocked=self._verdict)
+        return finished(
+            given,
+            who=type(self).__name__,
+            model_name=self.options.model,
+            provider=self.provider,
+            is_blocked=self._verdict,
+            redactor=self._redactor,
+        )
 
     def _translate(self, exc: BaseException) -> ModelError:
         if isinstance(exc, _NoClientError):
@@ -351,8 +332,9 @@ class ProviderModel(Model, Generic[OptionsT]):
             error = self.classify_error(exc)
         except ModelError as raised:
             return raised
-        except Exception:  # noqa: BLE001  # a plugin's code may raise anything
-            _log.exception("classify_error of %s failed", type(self).__name__)
+        except Exception as broken:  # noqa: BLE001  # a plugin's code may raise anything
+            trace = self._redactor.traceback(broken)
+            _log.error("classify_error of %s failed\n%s", type(self).__name__, trace)
             return unexpected(exc)
         return error if isinstance(error, ModelError) else unexpected(exc)
 
@@ -361,7 +343,7 @@ class ProviderModel(Model, Generic[OptionsT]):
         items = self.stream_complete(await self._client(), messages)
         try:
             async for item in items:
-                chunk: dict[str, Any] = {"content": item} if isinstance(item, str) else {"content": "", **item}
+                chunk = piece(item, who=type(self).__name__)
                 parts.append(chunk["content"])
                 if "response_metadata" in chunk:
                     whole = self._finished({**chunk, "content": "".join(parts)})

@@ -156,17 +156,32 @@ class Redactor:
         """The text with every secret replaced by `***`."""
         return self._pattern.sub(MASK, text) if self._pattern is not None else text
 
+    def traceback(self, exc: BaseException) -> str:
+        """The traceback of an exception, for a log."""
+        from traceback import format_exception
+
+        return self.text("".join(format_exception(exc))).rstrip()
+
     def data(self, value: Any) -> Any:
         """A copy of JSON-ready data with the same done to every string in it, keys included."""
         if self._pattern is None:
             return value
-        if isinstance(value, str):
-            return self._pattern.sub(MASK, value)
-        if isinstance(value, Mapping):
-            return {self.data(key) if isinstance(key, str) else key: self.data(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.data(item) for item in value]
-        return value
+        # Without recursion: servers and models may nest deeper than Python does.
+        whole = [value]
+        places: list[dict[Any, Any] | list[Any]] = [whole]
+        while places:
+            place = places.pop()
+            for key, item in list(place.items()) if isinstance(place, dict) else enumerate(place):
+                if isinstance(item, str):
+                    place[key] = self.text(item)
+                elif isinstance(item, Mapping):
+                    inner = {self.text(name) if isinstance(name, str) else name: item[name] for name in item}
+                    place[key] = inner
+                    places.append(inner)
+                elif isinstance(item, (list, tuple)):
+                    place[key] = copied = list(item)
+                    places.append(copied)
+        return whole[0]
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ what is missing under `response_metadata`, and never move or drop a key of the m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NotRequired, Required, TypeAlias, TypedDict, cast
 
@@ -163,30 +163,23 @@ def derive_outcome(response: Mapping[str, Any], *, blocked: bool | None = None) 
     finish = read(response, "finish_reason")
     if not isinstance(finish, str | None):
         finish = "unknown"
-    if finish == "error" or _there(response.get("error")):
+    if finish == "error" or there(response.get("error")):
         return "failed"
     if finish == "content_filter" if blocked is None else blocked:
         return "blocked"
-    if finish == "tool_calls" or _there(read(response, "tool_calls")):
+    if finish == "tool_calls" or there(read(response, "tool_calls")):
         return "tool_calls"
     if finish == "length":
         return "truncated"
     content = response.get("content")
-    if not _there(content):
+    if not there(content):
         return "empty"
     if isinstance(content, str) and finish in ("stop", "content_filter", None):
         return "answered"
     return "unknown"
 
 
-def says_something(response: Mapping[str, Any]) -> bool:
-    """Whether a dict has any of the keys by which a response tells its outcome."""
-    if "content" in response or _there(response.get("error")):
-        return True
-    return any(read(response, key) is not None for key in ("outcome", "finish_reason", "tool_calls"))
-
-
-def _there(value: Any) -> bool:
+def there(value: Any) -> bool:
     """Truth for what JSON has; anything else (an array, say, whose truth is an error) is there unless it is None."""
     return bool(value) if isinstance(value, str | int | float | list | tuple | dict) else value is not None
 
@@ -195,65 +188,6 @@ def finish_reason_of(response: Mapping[str, Any]) -> FinishReason:
     """The neutral finish reason; `unknown` for a word outside the vocabulary or for none at all."""
     finish = read(response, "finish_reason")
     return cast(FinishReason, finish) if isinstance(finish, str) and finish in _FINISH_REASONS else "unknown"
-
-
-def settle(
-    response: Mapping[str, Any],
-    *,
-    model_name: str,
-    provider: str | None = None,
-    is_blocked: Callable[[Mapping[str, Any]], bool] | None = None,
-    outcome: Outcome | None = None,
-) -> dict[str, Any]:
-    """Complete a custom model's answer: every fact that core promises is under `response_metadata` afterwards.
-
-    Args:
-        response: What the model returned.
-        model_name: Used where the response does not say which model answered.
-        provider: Name under which the model was registered.
-        is_blocked: The model's own `is_answer_blocked`, where it has overridden it. It decides blocked or not (never on
-            a failed response) and may raise: then its exception propagates.
-        outcome: The outcome, where it is decided already.
-
-    Returns:
-        A new dict with all the keys and values of the given one; only `outcome`, and what was None or no mapping where
-        a mapping must be, may have changed.
-    """
-    rule = "finish_reason"
-    if outcome is None:
-        outcome = outcome_of(response)
-        if is_blocked is not None and outcome != "failed":
-            if is_blocked(response):
-                outcome, rule = "blocked", "is_answer_blocked"
-            elif outcome == "blocked":
-                outcome = derive_outcome(response, blocked=False)
-    metadata: dict[str, Any] = dict(metadata_of(response))
-    metadata["outcome"] = outcome
-    if outcome == "blocked" and not isinstance(metadata.get("block"), Mapping):
-        metadata["block"] = {"stage": "unspecified", "categories": [], "rule": rule}
-    native = read(response, "finish_reason")
-    named = read(response, "model_name", "model")
-    missing = {
-        "model_name": named if isinstance(named, str) else model_name,
-        "provider": provider,
-        "finish_reason": _implied_finish(outcome) if native is None else finish_reason_of(response),
-        "native_finish_reason": native,
-    }
-    metadata.update((key, value) for key, value in missing.items() if value is not None and metadata.get(key) is None)
-    settled = {**response, "response_metadata": metadata}
-    if settled.get("content") is None:
-        settled["content"] = ""
-    return settled
-
-
-def _implied_finish(outcome: Outcome) -> FinishReason:
-    implied: dict[str, FinishReason] = {
-        "answered": "stop",
-        "empty": "stop",
-        "failed": "error",
-        "blocked": "content_filter",
-    }
-    return implied.get(outcome, "unknown")
 
 
 def error_info(error: ModelError) -> ErrorInfo:

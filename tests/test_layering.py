@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,11 @@ import pytest
 
 import hivetrace_core
 
+ROOT = Path(__file__).parents[1]
 PACKAGE = Path(hivetrace_core.__file__).parent
+
+# What plugins may import from.
+PUBLIC = {"hivetrace_core", "hivetrace_core.http", "hivetrace_core.mockserver"}
 
 # Who may import whom, inside the package. A name stands for a module or for a package with all that is in it; the
 # longest one that fits counts. A file without a place here is a failure: decide where it belongs.
@@ -31,8 +36,9 @@ ARROWS: dict[str, set[str]] = {
     "messages": {"errors"},
     "options": {"errors", "redaction", "_pydantic"},
     "engine": {*DATA, "engine"},
-    "contract": {*DATA, "engine"},
-    "provider": {*DATA, "options", "engine", "contract"},
+    "answers": DATA,
+    "contract": {*DATA, "answers", "engine"},
+    "provider": {*DATA, "answers", "options", "engine", "contract"},
     "http": {*DATA, "options", "http", "_version"},
     "registry.names": {"errors"},
     "registry.spec": {"errors", "registry.names"},
@@ -40,20 +46,57 @@ ARROWS: dict[str, set[str]] = {
     "registry": {*DATA, "options", "engine", "contract", "provider", "registry"},
     "models": {"errors", "registry"},
     "simulated": {*DATA, "options", "engine", "provider", "registry.spec", "registry.hookspecs", "simulated"},
+    "mockserver.dialect": {"errors", "responses"},
+    "mockserver": {*DATA, "http.statuses", "registry", "config", "mockserver"},
     "config": {*DATA, "_pydantic", "options", "engine", "contract", "provider", "registry", "config"},
     "runs": {*DATA, "options", "engine", "contract", "provider", "registry", "config", "runs", "_version"},
-    "cli": {*DATA, "options", "engine", "contract", "provider", "registry", "config", "runs", "cli", "_version"},
+    "cli": {
+        *DATA,
+        "options",
+        "engine",
+        "contract",
+        "provider",
+        "registry",
+        "config",
+        "runs",
+        "mockserver",
+        "cli",
+        "_version",
+    },
     "__main__": {"cli"},
 }
 # Types may come from above, where only the checker reads them.
 TYPE_ARROWS: dict[str, set[str]] = {"registry.hookspecs": {"engine"}}
 
 # What a light plugin module and a custom model import; pydantic or asyncio would cost more than all the rest.
-LIGHT = {"errors", "responses", "contract", "registry.names", "registry.spec", "registry.hookspecs", "registry", ""}
+LIGHT = {
+    "errors",
+    "responses",
+    "answers",
+    "contract",
+    "registry.names",
+    "registry.spec",
+    "registry.hookspecs",
+    "registry",
+    "mockserver",
+    "mockserver.dialect",
+    "",
+}
 HEAVY = {"asyncio", "pydantic", "tenacity", "yaml", "sqlite3", "ssl", "aiohttp", "click", "rich"}
 
 THIRD_PARTY: dict[str, set[str]] = {
-    "pydantic": {"_pydantic", "options", "provider", "http", "simulated", "registry", "config", "runs", "cli"},
+    "pydantic": {
+        "_pydantic",
+        "options",
+        "provider",
+        "http",
+        "simulated",
+        "registry",
+        "config",
+        "mockserver",
+        "runs",
+        "cli",
+    },
     "pluggy": {"registry"},
     "tenacity": {"engine"},
     "yaml": {"config", "runs", "cli"},
@@ -61,6 +104,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli"},
     "aiohttp": {"http"},
+    "httptools": {"mockserver"},
 }
 
 VENDORS = re.compile("openai|gigachat|yandex|gemini|llama|ollama|openrouter", re.IGNORECASE)
@@ -70,6 +114,7 @@ VENDORS = re.compile("openai|gigachat|yandex|gemini|llama|ollama|openrouter", re
 class Import:
     line: int
     target: str  # absolute, "hivetrace_core.engine.limits"
+    names: tuple[str, ...]  # what is taken from it; nothing where it is imported itself
     when: str  # "import", "call" (inside a function), "types" (under TYPE_CHECKING)
 
 
@@ -91,8 +136,9 @@ def place_of(module: str, places: set[str]) -> str | None:
 
 
 @cache
-def imports_of(path: Path) -> tuple[Import, ...]:
-    package = ["hivetrace_core", *path.relative_to(PACKAGE).parts[:-1]]
+def imports_of(path: Path, root: Path = PACKAGE) -> tuple[Import, ...]:
+    """What a file of the package in the folder `root` imports, relative imports resolved."""
+    package = [root.name, *path.relative_to(root).parts[:-1]]
     return tuple(_walk(ast.parse(path.read_bytes()), package, "import"))
 
 
@@ -100,14 +146,15 @@ def _walk(node: ast.AST, package: list[str], when: str) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             for alias in child.names:
-                yield Import(child.lineno, alias.name, when)
+                yield Import(child.lineno, alias.name, (), when)
         elif isinstance(child, ast.ImportFrom):
             base = package[: len(package) - child.level + 1] if child.level else []
             source = ".".join([*base, *(child.module.split(".") if child.module else [])])
             for alias in child.names:
                 # `from . import x` and `from ..package import module` may name modules.
                 named = f"{source}.{alias.name}"
-                yield Import(child.lineno, named if _is_module(named) else source, when)
+                whole = _is_module(named)
+                yield Import(child.lineno, named if whole else source, () if whole else (alias.name,), when)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             for part in child.body:
                 yield from _walk(ast.Module([part], []), package, "types")
@@ -173,7 +220,7 @@ def test_core_uses_only_the_packages_it_declares_each_in_its_own_place() -> None
 def test_every_declared_dependency_is_used() -> None:
     lines = [line for line in requires("hivetrace-core") or [] if "extra ==" not in line]
     declared = {re.split(r"[<>=!~; \[]", line)[0].lower() for line in lines}
-    used = {found.target.split(".")[0] for _, _, found in everything()} & set(THIRD_PARTY) - {"aiohttp"}
+    used = {found.target.split(".")[0] for _, _, found in everything()} & set(THIRD_PARTY) - {"aiohttp", "httptools"}
     names = {"yaml": "pyyaml", "dotenv": "python-dotenv"}
 
     assert declared == {names.get(module, module) for module in used}
@@ -197,6 +244,48 @@ def test_core_names_no_vendor() -> None:
     ]
 
     assert named == []
+
+
+PLUGINS = sorted(ROOT.glob("plugins/hivetrace-*/hivetrace_*")) + sorted(ROOT.glob("examples/hivetrace-*/hivetrace_*"))
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_plugins_import_only_public_names_of_core_and_no_plugin_that_they_do_not_declare(plugin: Path) -> None:
+    declared = tomllib.loads((plugin.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    wrong = []
+    for path in sorted(plugin.rglob("*.py")):
+        for found in imports_of(path, plugin):
+            top = found.target.split(".")[0]
+            other = top.startswith("hivetrace_") and top not in (plugin.name, "hivetrace_core")
+            if other and (found.target != top or not any(line.startswith(top.replace("_", "-")) for line in declared)):
+                wrong.append(f"{path.name}:{found.line} imports {found.target}")
+            if top == "hivetrace_core" and found.target not in PUBLIC:
+                wrong.append(f"{path.name}:{found.line} imports {found.target}")
+            if found.target in PUBLIC and not set(found.names) <= set(importlib.import_module(found.target).__all__):
+                wrong.append(f"{path.name}:{found.line} imports {', '.join(found.names)} from {found.target}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: path.name)
+def test_the_light_parts_of_plugins_import_no_sdk(plugin: Path) -> None:
+    """The module of the entry point needs nothing but core; options and outcomes may use pydantic."""
+    wrong = []
+    for name in ("__init__", "options", "outcomes"):
+        path = plugin / f"{name}.py"
+        for found in imports_of(path, plugin) if path.exists() else ():
+            top = found.target.split(".")[0]
+            known = {
+                *sys.stdlib_module_names,
+                "hivetrace_core",
+                plugin.name,
+                *(() if name == "__init__" else ("pydantic",)),
+            }
+            if found.when == "import" and top not in known:
+                wrong.append(f"{path.name}:{found.line} imports {found.target}")
+
+    assert wrong == []
+    assert (plugin / "py.typed").is_file()
 
 
 def test_the_package_is_marked_as_typed() -> None:

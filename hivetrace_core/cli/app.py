@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "ask": "Send one prompt to one model and show the answer as it comes.",
     "models": "List the installed models.",
     "export": "Write the results of a run as files.",
+    "mock-server": "Play the installed providers on this machine, by a script.",
 }
 """Names and summaries, so that `--help` imports no command."""
 
@@ -39,7 +40,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        command: click.Command = import_module(f".{cmd_name.replace('-', '_')}", __package__).command
         return command
 
     def resolve_command(
@@ -95,14 +96,9 @@ def execute(arguments: Sequence[str] | None) -> int:
     except click.ClickException as problem:
         _explain_usage(problem)
         return WRONG
-    except HiveTraceError as error:
-        _complain_of(error, f"error: {without_secrets(str(error))}")
-        return WRONG
-    except BrokenPipeError:
-        _silence_stdout()
-        return WRONG
     except Exception as error:  # noqa: BLE001  # the outermost frame: whatever got here is shown as one line
-        return _unexpected(error, given)
+        _explain(error, debug="--debug" in given or _debug_by_environment())
+        return WRONG
     return code if isinstance(code, int) else DONE
 
 
@@ -116,30 +112,21 @@ def _explain_usage(problem: click.ClickException) -> None:
         complain(f"Try: {ctx.command_path} --help")
 
 
-def _unexpected(error: Exception, arguments: Sequence[str]) -> int:
-    text = without_secrets(f"{type(error).__name__}: {error}")
-    if "--debug" in arguments or _debug_by_environment():
+def _explain(error: Exception, *, debug: bool) -> None:
+    if debug:
         import traceback
 
         complain(without_secrets("".join(traceback.format_exception(error))).rstrip())
+    if isinstance(error, HiveTraceError):
+        text = f"error: {error}"
     else:
-        _complain_of(
-            error,
-            f"error: HiveTrace met something it did not expect ({text}).\n"
-            "This is a fault of HiveTrace or of a plugin; HIVETRACE_DEBUG=1 in front of the command shows where.",
+        text = (
+            f"error: HiveTrace met something it did not expect ({type(error).__name__}: {error}).\n"
+            "This is a fault of HiveTrace or of a plugin; `hivetrace --debug ...` (or HIVETRACE_DEBUG=1) shows where."
         )
-    return WRONG
-
-
-def _complain_of(error: BaseException, text: str) -> None:
     # A command may have added to the error (PEP 678) what to do next.
-    complain("\n".join([text, *getattr(error, "__notes__", [])]))
+    complain(without_secrets("\n".join([text, *getattr(error, "__notes__", [])])))
 
 
 def _debug_by_environment() -> bool:
     return os.environ.get("HIVETRACE_DEBUG", "") not in ("", "0")
-
-
-def _silence_stdout() -> None:
-    # The interpreter flushes stdout once more when it ends; nobody is there to read it.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

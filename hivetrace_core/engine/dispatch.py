@@ -189,10 +189,7 @@ class _Window:
                     raise self._source_error
                 return None
             self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._waiter
 
     async def close(self) -> None:
         """Cancel what runs and wait for it to end."""
@@ -220,7 +217,6 @@ class _Window:
         worker.add_done_callback(self._ended)
 
     def _ended(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
         if not worker.cancelled():
             if (fault := worker.exception()) is not None:
                 self._fail(fault)
@@ -238,7 +234,7 @@ class _Window:
                     return self._retire()
                 continue
             if self._idle:
-                if self._again or (not self._exhausted and self._room()):
+                if not self._exhausted and self._room():
                     self._wake()
             elif len(self._workers) < self._width and not self._exhausted:
                 self.spawn()
@@ -252,7 +248,7 @@ class _Window:
                 await asyncio.sleep(0)
 
     def _room(self) -> bool:
-        return self._open < self._max_open and (self._bytes < self._max_bytes or not self._open)
+        return self._open < self._max_open and self._bytes < self._max_bytes
 
     def _pull(self) -> Job | None:
         """The next item of a synchronous source; None where there is none to be had now."""
@@ -329,8 +325,7 @@ class _Window:
             line.append(job)
         elif line[0] is not job:
             return
-        if self._waiter is not None:
-            self._arrived()
+        self._arrived()
 
     def _arrived(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -348,13 +343,7 @@ class _Window:
     async def _sleep(self) -> None:
         alarm = self._loop.create_future()
         self._idle.append(alarm)
-        try:
-            await alarm
-        except asyncio.CancelledError:
-            # The call may have come with the cancellation; somebody else must hear it then.
-            if alarm.done() and not alarm.cancelled():
-                self._wake()
-            raise
+        await alarm
 
     def _wake(self) -> None:
         while self._idle:

@@ -107,7 +107,11 @@ class Portal:
         self._closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="hivetrace-loop", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the process is ending
+            self._loop.close()
+            raise
         atexit.register(self.close)
 
     def _serve(self) -> None:
@@ -125,28 +129,34 @@ class Portal:
         return self._loop
 
     @property
-    def usable(self) -> bool:
-        """Whether its thread lives: a forked child has the object only."""
-        return self.pid == os.getpid() and not self._closing
+    def lost(self) -> bool:
+        """Whether this is a forked child, which has the object but not the thread."""
+        return self.pid != os.getpid()
 
     def here(self) -> Portal:
         """A portal that the current thread may wait for: this one, or a further one while this one stands still."""
+        if self._closing:
+            raise RuntimeError("The process is ending: use a coroutine with asyncio.run")
         if self._loop not in _blocked_here():
             return self
         with self._lock:
-            if self._nested is None or not self._nested.usable:
+            if self._nested is None:
                 self._nested = Portal()
         return self._nested.here()
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> _Call[T]:
-        """Start a coroutine in the hosted loop."""
+        """Start a coroutine in the hosted loop.
+
+        Raises:
+            RuntimeError: the process is ending, and the loop is closed.
+        """
         call = _Call(self._loop, coroutine)
         call.start()
         return call
 
     def close(self) -> None:
         """Cancel what runs, close the clients that live in the loop, then the loop; at the end of the process."""
-        if self.pid != os.getpid() or self._closing:
+        if self.lost or self._closing:
             return
         with contextlib.suppress(Exception):  # the process ends anyway
             self.start(self._shutdown()).future.result(_EXIT_PATIENCE_S)
@@ -168,10 +178,14 @@ _portal_lock = threading.Lock()
 
 
 def portal() -> Portal:
-    """The portal for the current thread and process; made at first use."""
+    """The portal for the current thread and process; made at first use.
+
+    Raises:
+        RuntimeError: the process is ending (`atexit` handlers run): the portal is closed, and no thread can be started.
+    """
     global _portal  # noqa: PLW0603  # one per process
     with _portal_lock:
-        if _portal is None or not _portal.usable:
+        if _portal is None or _portal.lost:
             _portal = Portal()
         gate = _portal
     return gate.here()
@@ -179,7 +193,11 @@ def portal() -> Portal:
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in the hosted loop and wait for its result."""
-    call = _Call(portal().loop, coroutine)
+    try:
+        gate = portal()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    call = _Call(gate.loop, coroutine)
     try:
         call.start()
         return call.wait()

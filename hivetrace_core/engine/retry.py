@@ -47,7 +47,7 @@ class RetryPolicy:
             return None
         if self._stop is None:
             self._load()
-        state = _state(attempts, elapsed)
+        state = _state(attempts)
         if self._stop(state):
             return None
         if error.retry_after:
@@ -62,18 +62,13 @@ class RetryPolicy:
     def _load(self) -> None:
         import tenacity
 
-        stop: Any = tenacity.stop_after_attempt(self.max_attempts)
-        if self.deadline is not None:
-            stop = tenacity.stop_any(stop, tenacity.stop_after_delay(self.deadline))
         self._wait = tenacity.wait_random_exponential(multiplier=BACKOFF_BASE_S, max=BACKOFF_MAX_S)
-        self._stop = stop
+        self._stop = tenacity.stop_after_attempt(self.max_attempts)
 
 
-def _state(attempts: int, elapsed: float) -> RetryCallState:
+def _state(attempts: int) -> RetryCallState:
     import tenacity
 
     state = tenacity.RetryCallState(retry_object=tenacity.Retrying(), fn=None, args=(), kwargs={})
     state.attempt_number = attempts
-    state.start_time = 0.0
-    state.outcome_timestamp = elapsed
     return state

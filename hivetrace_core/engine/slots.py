@@ -39,7 +39,7 @@ class Slots:
     """
 
     def __init__(self, places: int) -> None:
-        self._free = places
+        self._free = places  # 0 as long as somebody waits: a place that comes back goes to the queue
         # Reentrant: the garbage collector may close a waiting coroutine while this very thread holds the lock.
         self._lock = threading.RLock()
         self._queue: deque[_Waiter] = deque()
@@ -47,7 +47,7 @@ class Slots:
     def try_acquire(self) -> bool:
         """Take a place if one is free and nobody is waiting for it."""
         with self._lock:
-            if self._free > 0 and not self._queue:
+            if self._free > 0:
                 self._free -= 1
                 return True
             return False
@@ -58,7 +58,7 @@ class Slots:
             return
         waiter = _Waiter(asyncio.get_running_loop())
         with self._lock:
-            if self._free > 0 and not self._queue:
+            if self._free > 0:
                 self._free -= 1
                 return
             self._queue.append(waiter)

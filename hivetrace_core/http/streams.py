@@ -131,7 +131,6 @@ class LineParser:
     def end(self) -> list[str]:
         """The last line, where it lacks its end."""
         line = _text(b"".join(self._rest))
-        self._rest = []
         return [line] if line else []
 
 

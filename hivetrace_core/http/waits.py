@@ -41,7 +41,7 @@ def wait_seconds(headers: Mapping[str, str], now: float | None = None) -> float 
     Returns:
         None where the provider names no usable time.
     """
-    milliseconds = _number(headers.get("retry-after-ms", ""))
+    milliseconds = _number(headers.get("retry-after-ms", "").strip())
     wait = _sane(milliseconds / 1000) if milliseconds is not None else None
     if wait is not None:
         return wait
@@ -76,7 +76,6 @@ def duration(text: str) -> float | None:
 
 def _number(text: str) -> float | None:
     # float() alone would also take "nan", "1_000", "-5" and other scripts' digits.
-    text = text.strip()
     if _NUMBER.fullmatch(text) is None:
         return None
     value = float(text)

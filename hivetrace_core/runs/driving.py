@@ -16,6 +16,7 @@ from ..provider import ProviderModel
 from ..redaction import Redactor
 from ..responses import error_info, metadata_of, outcome_of
 from .events import Listener, ModelFinished, OutcomeRecorded, Retrying, tell
+from .facts import error_of, tokens_of
 from .summary import summarize
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class ModelDriver:
         self._journal = journal
         self._log = journal.log(row)
         self._system_prompt = system_prompt
+        self._redactor = redactor
         self._listener = listener
         self._counts = Counter(journal.reader.tally(row).counts)
         self._executor = _executor(configured, model, redactor)
@@ -132,18 +134,17 @@ class ModelDriver:
         if self._listener is None:
             return
         metadata = metadata_of(response)
-        usage = metadata.get("usage")
-        tokens = usage if isinstance(usage, Mapping) else {}
+        tokens_in, tokens_out = tokens_of(response)
         event = OutcomeRecorded(
             label=self._row.label,
             index=job.index,
             outcome=outcome,
-            error=response.get("error"),
+            error=self._redactor.data(error_of(response)),
             attempts=job.attempts,
             in_doubt=in_doubt,
             latency_s=metadata.get("latency_s"),
-            input_tokens=tokens.get("input_tokens") or 0,
-            output_tokens=tokens.get("output_tokens") or 0,
+            input_tokens=tokens_in or 0,
+            output_tokens=tokens_out or 0,
             counts=dict(self._counts),
         )
         tell(self._listener, event)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ModelError, RunError
 from ..redaction import Redactor, mask_params
-from ..responses import Reply, error_info, metadata_of, outcome_of
+from ..responses import Reply, error_info, outcome_of
 from .blobs import encode
 from .database import SCHEMA_VERSION, create_database, open_database, put_meta, sqlite_errors, write_ahead
+from .facts import error_of, tokens_of
 from .lock import RunLock
 from .prompts import PromptRow
 from .reader import JournalReader, ModelRow, PendingPrompt, Wanted
-from .writer import Write, Writer
+from .writer import Row, Write, Writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -127,7 +128,7 @@ class Journal:
         Raises:
             RunError: it could not be; what had been committed before is safe.
         """
-        await self._writer.commit(None)
+        await self._writer.commit()
 
     def close(self) -> None:
         """Commit what is left and let go of the run. A second call does nothing.
@@ -163,17 +164,17 @@ class ModelLog:
         """Commit the intent to send an attempt. Numbers go on where an earlier process stopped."""
         number = self._number(job)
         try:
-            await self._writer.commit(Write.INTENT, (self.model.id, job.index, number, time.time()))
+            await self._writer.commit((Write.INTENT, (self.model.id, job.index, number, time.time())))
         except asyncio.CancelledError:
             # It will not be sent, so nothing about it is in doubt.
             with contextlib.suppress(RunError):  # nothing can be written any more: who cancels knows it already
-                self._writer.put(Write.FORGET, (self.model.id, job.index, number))
+                self._writer.put((Write.FORGET, (self.model.id, job.index, number)))
             raise
 
     def attempt_failed(self, job: Job, error: ModelError, retry_in: float | None) -> None:
         """Record how an attempt failed."""
         blob = encode(error_info(error), self._redactor)
-        self._writer.put(Write.FAILED_ATTEMPT, (time.time(), blob, self.model.id, job.index, self._number(job)))
+        self._writer.put((Write.FAILED_ATTEMPT, (time.time(), blob, self.model.id, job.index, self._number(job))))
 
     def finish(self, job: Job) -> bool:
         """Record the outcome of a prompt: its response, and the raw reply where there is one.
@@ -189,27 +190,25 @@ class ModelLog:
         in_doubt = earlier is not None and earlier.in_doubt
         now = time.time()
         response: Mapping[str, Any] = job.result
-        usage = metadata_of(response).get("usage")
-        used = usage if isinstance(usage, Mapping) else {}
-        if job.attempts:
-            self._writer.put(Write.ENDED_ATTEMPT, (now, self.model.id, job.index, number))
-        row = (
+        error = error_of(response)
+        outcome = (
             self.model.id,
             job.index,
             outcome_of(response),
-            _error_kind(response),
+            error and error["kind"],
             number,
             in_doubt,
             now,
-            _tokens(used.get("input_tokens")),
-            _tokens(used.get("output_tokens")),
+            *tokens_of(response),
             encode(response, self._redactor),
             None if job.reply is None else encode(_raw(job.reply), self._redactor),
         )
+        rows: list[Row] = [(Write.OUTCOME, outcome)]
+        if job.attempts:
+            rows.append((Write.ENDED_ATTEMPT, (now, self.model.id, job.index, number)))
         if earlier is not None and earlier.failed:
-            self._writer.put(Write.KEEP_REPLACED, (self.model.id, job.index))
-            self._writer.put(Write.DROP_REPLACED, (self.model.id, job.index))
-        self._writer.put(Write.OUTCOME, row)
+            rows += [(what, (self.model.id, job.index)) for what in (Write.KEEP_REPLACED, Write.DROP_REPLACED)]
+        self._writer.put(*rows)
         return in_doubt
 
     def _number(self, job: Job) -> int:
@@ -235,13 +234,3 @@ class _Copy:
 
 def _raw(reply: Reply) -> dict[str, Any]:
     return {"status": reply.status, "headers": mask_params(dict(reply.headers)), "payload": reply.payload}
-
-
-def _error_kind(response: Mapping[str, Any]) -> str | None:
-    error = response.get("error")
-    kind = error.get("kind") if isinstance(error, Mapping) else None
-    return kind if isinstance(kind, str) else None
-
-
-def _tokens(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 <= value < 2**53 else None

@@ -37,7 +37,6 @@ def column_names(columns: Iterable[str], own: Iterable[str]) -> dict[str, str]:
         if column in own:
             while name in taken:
                 name = f"prompt_{name}"
-            taken.add(name)
         names[column] = name
     return names
 

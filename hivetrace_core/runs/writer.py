@@ -43,7 +43,10 @@ _SQL: Final = {
 }
 
 Waiter: TypeAlias = asyncio.Future[None]
-_Entry: TypeAlias = tuple[Write | None, Any, Waiter | None]
+Row: TypeAlias = tuple[Write, tuple[Any, ...]]
+"""What is written, and the values for it."""
+
+_Entry: TypeAlias = tuple[tuple[Row, ...], Waiter | None]
 
 
 class Writer:
@@ -67,16 +70,16 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="hivetrace-journal", daemon=True)
         self._thread.start()
 
-    def put(self, what: Write | None, values: tuple[Any, ...] = ()) -> None:
-        """Have something written soon.
+    def put(self, *rows: Row) -> None:
+        """Have something written soon; several rows all together or not at all.
 
         Raises:
             RunError: an earlier commit has failed.
         """
         self.check()
-        self._queue.put((what, values, None))
+        self._queue.put((rows, None))
 
-    async def commit(self, what: Write | None, values: tuple[Any, ...] = ()) -> None:
+    async def commit(self, *rows: Row) -> None:
         """Have something written, with all that was put before it; returns when it is committed.
 
         Raises:
@@ -84,7 +87,7 @@ class Writer:
         """
         self.check()
         waiter = asyncio.get_running_loop().create_future()
-        self._queue.put((what, values, waiter))
+        self._queue.put((rows, waiter))
         await waiter
         self.check()
 
@@ -123,9 +126,9 @@ class Writer:
                     if entry is None:
                         going = False
                         break
-                    what, values, waiter = entry
-                    if what is not None:
+                    for what, values in entry[0]:
                         rows[what].append(values)
+                    waiter = entry[1]
                     if waiter is not None:
                         waiters.append(waiter)
                     entry = self._queue.get_nowait()

@@ -86,6 +86,14 @@ def test_an_error_of_the_users_is_a_message_without_traceback(hivetrace: Command
     assert "Traceback" not in done.stderr
 
 
+def test_with_debug_an_error_of_the_users_shows_where_it_was_found(hivetrace: Command) -> None:
+    done = hivetrace("--debug", "check", "nowhere.yaml")
+
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
 class TestUnexpected:
     @pytest.fixture(autouse=True)
     def _broken(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -137,3 +138,30 @@ def test_an_unknown_model_is_explained(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["ask", "-m", "simulatd", "Hello"]) == 1
 
     assert "Did you mean 'simulated'" in capsys.readouterr().err
+
+
+def test_a_plugin_whose_model_is_no_provider_can_be_asked_too(tmp_path: Path, environment: dict[str, str]) -> None:
+    info = tmp_path / "hivetrace_plain-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hivetrace-plain\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hivetrace.models]\nplain = hivetrace_plain\n")
+    (tmp_path / "hivetrace_plain.py").write_text(
+        "from hivetrace_core import Model, ModelSpec, hookimpl\n"
+        "class Plain(Model):\n"
+        "    def __init__(self, model): pass\n"
+        "    def invoke(self, prompt):\n"
+        "        if prompt == 'fail': raise OSError('no line\\x1b')\n"
+        "        return {'content': prompt.upper(), 'finish_reason': 'length'}\n"
+        "@hookimpl\n"
+        "def hivetrace_models():\n"
+        "    yield ModelSpec(name='plain', model='hivetrace_plain:Plain', default_id='p')\n"
+    )
+    command = [sys.executable, "-m", "hivetrace_core", "ask", "-m", "plain"]
+    env = {**environment, "PYTHONPATH": str(tmp_path)}
+
+    answered = subprocess.run([*command, "hello"], env=env, capture_output=True, text=True, check=False)
+    failed = subprocess.run([*command, "fail"], env=env, capture_output=True, text=True, check=False)
+
+    assert (answered.returncode, answered.stdout, answered.stderr.split(":")[0]) == (0, "HELLO\n", "[truncated")
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == "error: OSError: no line\\x1b"

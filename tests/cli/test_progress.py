@@ -11,7 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from hivetrace_core.cli.closing import remarks, resume_command
+from hivetrace_core.cli.closing import remarks, resume_command, show_closing
 from hivetrace_core.cli.progress import Progress
 from hivetrace_core.cli.watching import bars, line, watching
 from hivetrace_core.errors import ErrorKind
@@ -193,6 +193,36 @@ def test_on_a_terminal_there_are_bars_while_it_runs_and_none_at_the_end(
     assert "\x1b[2K" in before[-20:]  # the bar's line is cleared before the table comes
     assert "━" not in table
     assert "Results: runs/" in table
+
+
+@pytest.mark.parametrize("columns", [60, 80, 109, 110])
+def test_the_closing_table_is_whole_at_any_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    counts = {"answered": 1_000, "blocked": 200, "failed": 3}
+    result = RunResult(Path("runs/x"), 0, (ModelSummary("a [b]label[/b]", "core:m", "m", 1_203, counts),))
+
+    show_closing(result, Progress(), again="AGAIN")
+
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line for line in lines if line.startswith("MODEL")]
+    assert len(heads) == (1 if columns >= 110 else 2)
+    assert all(len(line) <= columns for line in lines[:-2])
+    assert "a [b]label[/b]" in lines[1]
+    assert any("16.7% [14.7%, 18.9%] of 1,200" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"), [(1, "ETA 1 s"), (59, "ETA 59 s"), (61, "ETA 1:01"), (3_725, "ETA 1:02:05")]
+)
+def test_remaining_time_reads_like_a_clock(left: int, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = begun()
+    model = progress.models["m"]
+    model.total = left
+    monkeypatch.setattr(model, "rate", lambda now: 1.0)
+
+    assert line(model).endswith(shown)
 
 
 def test_remarks_say_what_is_left_and_why() -> None:

@@ -119,10 +119,12 @@ def test_no_formats_stay_no_formats():
 
 def test_a_short_list_of_prompts_is_repeated_and_a_long_one_is_counted():
     short = masked(config_of(prompts=["a", [{"role": "user", "content": "b"}]]))
+    longest = masked(config_of(prompts=["a"] * 1_000))
     many = masked(config_of(prompts=["a"] * 1_001))
     large = masked(config_of(prompts=["a" * 300_000]))
 
     assert short["prompts"] == {"items": ["a", [{"role": "user", "content": "b"}]]}
+    assert len(longest["prompts"]["items"]) == 1_000
     assert many["prompts"]["stored"]["count"] == 1_001
     assert large["prompts"]["stored"]["count"] == 1
     assert many["prompts"]["stored"]["sha256"] != large["prompts"]["stored"]["sha256"]

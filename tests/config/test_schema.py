@@ -349,6 +349,13 @@ def test_of_very_many_problems_the_first_are_listed_and_the_rest_counted(refused
     assert len(lines) == 22
 
 
+def test_twenty_problems_are_all_listed(refused):
+    message = refused("models: [{name: x}]\nprompts:\n" + "  - 1\n" * 20)
+
+    assert len(message.splitlines()) == 21
+    assert "more" not in message
+
+
 def test_problems_of_a_mapping_have_keys_and_no_lines():
     with pytest.raises(ConfigError) as caught:
         load_config({"models": [{"name": 4, "params": {1: 2}}], "prompts": ("a", 3)})

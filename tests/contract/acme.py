@@ -66,6 +66,11 @@ class AcmeModel(ProviderModel[AcmeOptions]):
     def classify(self, reply: Reply) -> ModelResponse:
         return acme_response(reply)
 
+    def classify_error(self, exc: Exception) -> ModelError:
+        if isinstance(exc, aiohttp.ClientPayloadError):
+            return ModelError("Acme hung up", kind="connection")
+        return super().classify_error(exc)
+
     def _headers(self) -> dict[str, str]:
         return {"X-Api-Key": self.options.api_key.get_secret_value().encode().hex()}
 

@@ -12,7 +12,7 @@ from hivetrace_core.errors import ModelError
 from hivetrace_core.messages import normalize, text_of, with_system
 
 PNG = "iVBORw0KGgo="
-FAST = settings(max_examples=300, deadline=None, derandomize=True)
+FAST = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 def user(content: Any) -> list[dict[str, Any]]:

@@ -231,12 +231,14 @@ def test_the_last_chunk_may_have_text_or_none() -> None:
     said = {"finish_reason": "stop"}
 
     with_text = list(streaming("a", {"content": "b", "response_metadata": said}).stream("x"))
-    without = list(streaming("a", {"response_metadata": said}).stream("x"))
-
     assert [chunk["content"] for chunk in with_text] == ["a", "b"]
-    assert [chunk["content"] for chunk in without] == ["a", ""]
-    assert without[-1]["response_metadata"]["outcome"] == "answered"
-    assert without[-1]["response_metadata"]["model_name"] == "m"
+
+    for last in ({"response_metadata": said}, {"content": None, "response_metadata": said}):
+        without = list(streaming("a", last).stream("x"))
+
+        assert [chunk["content"] for chunk in without] == ["a", ""]
+        assert without[-1]["response_metadata"]["outcome"] == "answered"
+        assert without[-1]["response_metadata"]["model_name"] == "m"
     assert said == {"finish_reason": "stop"}
 
 
@@ -251,7 +253,10 @@ def test_rubbish_in_a_stream_is_an_error(rubbish: Any) -> None:
     with pytest.raises(ModelError) as caught:
         list(streaming("a", rubbish, {"content": "", "response_metadata": {}}).stream("x"))
 
-    assert caught.value.kind == "unexpected"
+    assert (caught.value.kind, caught.value.message) == (
+        "response_format",
+        "Streaming streamed what is no piece of an answer",
+    )
     assert caught.value.response == {"content": "a"}
 
 

@@ -315,6 +315,20 @@ def test_data_without_secrets_is_unchanged(value: Any) -> None:
     assert Redactor().data(value) is value
 
 
+def test_data_may_be_nested_deeper_than_python_calls_itself() -> None:
+    value: Any = "sk-12345678"
+    for _ in range(50_000):
+        value = [value]
+
+    clean = Redactor(["sk-12345678"]).data(value)
+
+    depth = 0
+    while isinstance(clean, list):
+        (clean,) = clean
+        depth += 1
+    assert (clean, depth) == (MASK, 50_000)
+
+
 def test_keys_that_are_no_text_stay() -> None:
     assert Redactor(["sk-12345678"]).data({1: "sk-12345678", (2, 3): None}) == {1: MASK, (2, 3): None}
 

@@ -65,7 +65,7 @@ def test_every_kind_of_error_has_its_place() -> None:
 
 
 def test_an_answer_in_between_starts_the_count_again_and_closes_a_tripped_one() -> None:
-    breaker = Breaker()
+    breaker = answered()
     for _ in range(19):
         breaker.failed(error("server"))
     breaker.answered()
@@ -139,6 +139,11 @@ def test_it_can_be_tripped_from_outside_by_an_error_of_any_kind() -> None:
 
     breaker.rearm()
     assert failures_until_it_trips(breaker, "rate_limit") == 1
+
+    other = answered()
+    other.trip(error("rate_limit"))
+    other.answered()
+    assert other.tripped is None
 
 
 def test_the_error_of_what_is_not_sent_says_why() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivetrace_core.engine.retry import BACKOFF_BASE_S, BACKOFF_MAX_S, RetryPolicy
@@ -53,6 +54,7 @@ def test_the_wait_is_a_random_share_of_a_doubling_bound(attempts: int) -> None:
     assert max(delays) > 0.9 * bound
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0.001, 10_000))
 def test_a_providers_own_wait_is_honoured_with_a_little_jitter_on_top(wait: float) -> None:
     delay = RetryPolicy().delay(error("rate_limit", wait), attempts=1, elapsed=0)
@@ -74,6 +76,7 @@ def test_a_wait_of_nothing_is_no_wait_to_honour() -> None:
     assert 0 <= delay <= BACKOFF_BASE_S
 
 
+@settings(deadline=None)
 @given(
     retry_after=st.none() | st.floats(0.1, 1000),
     elapsed=st.floats(0, 120),
@@ -94,6 +97,14 @@ def test_a_deadline_leaves_room_for_what_fits_in() -> None:
 
     assert policy.delay(error("server", 20), attempts=1, elapsed=30) is not None
     assert policy.delay(error("server", 30), attempts=1, elapsed=30) is None
+
+
+def test_an_attempt_at_the_very_deadline_is_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+    policy = RetryPolicy(deadline=60)
+
+    assert policy.delay(error("server", 30), attempts=1, elapsed=30) is None
+    assert policy.delay(error("server", 30), attempts=1, elapsed=29) == 30
 
 
 def test_without_a_deadline_any_wait_is_waited_for() -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivetrace_core.engine.tokens import estimate_tokens, used_tokens
@@ -33,6 +33,7 @@ def circle(width: int) -> Any:
     return value
 
 
+@settings(deadline=None, max_examples=50)
 @given(json_values)
 def test_any_value_has_a_weight_and_an_estimate(value: Any) -> None:
     assert weigh(value) > 0

@@ -169,6 +169,19 @@ def test_interim_answers_are_skipped(play: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_switch_of_protocols_is_a_reply_and_the_end_of_its_connection(play: Any) -> None:
+    async def main() -> None:
+        switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        async with play.wire(switch) as wire, play.client(wire.url) as client:
+            for _ in range(2):
+                reply = await client.post("/", {})
+                assert (reply.status, reply.payload) == (101, None)
+
+        assert wire.connections == 2
+
+    asyncio.run(main())
+
+
 def test_large_prompts_and_headers_go_through(play: Any) -> None:
     async def main() -> None:
         policy = "x" * 40_000

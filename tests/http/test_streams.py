@@ -64,6 +64,7 @@ def reference(text: str) -> list[ServerEvent]:
         (b": keep-alive\n\n:\n\ndata: x\n: inside\n\n", ["x"]),
         (b"id: 7\nretry: 10\nother: y\ndata: x\n\n", ["x"]),
         (b"\xef\xbb\xbfdata: x\n\n", ["x"]),
+        (b"data: x\n\n\xef\xbb\xbfdata: y\n\n", ["x"]),
         (b"\n\n\n", []),
         (b"event: ping\n\n", []),
         (b"data: cut", []),
@@ -92,6 +93,10 @@ def test_an_event_is_there_as_soon_as_its_blank_line_is() -> None:
 
     assert parser.feed(b"data: x\r\n\r") == [ServerEvent("x")]
     assert parser.feed(b"\ndata: y\r\n\r\n") == [ServerEvent("y")]
+
+
+def test_only_the_line_feed_right_after_a_carriage_return_belongs_to_it() -> None:
+    assert parse(EventParser(), [b"data: x\r", b"data: y", b"\n\n"]) == [ServerEvent("x\ny")]
 
 
 @settings(max_examples=150)

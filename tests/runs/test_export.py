@@ -240,7 +240,7 @@ class TestFiles:
     ) -> None:
         (tmp_path / "file").write_text("x")
 
-        with pytest.raises(RunError, match="cannot be written"):
+        with pytest.raises(RunError, match=r"jsonl cannot be written: (Not a directory|File exists)\. Choose"):
             export(recorded([PromptRow("a")], make_job(0)), output_dir=tmp_path / "file")
 
     def test_an_export_that_fails_leaves_the_old_one(

@@ -172,6 +172,7 @@ class TestDiskFull:
                 "CREATE TRIGGER full BEFORE INSERT ON outcomes WHEN NEW.prompt_id = 1 "
                 "BEGIN SELECT RAISE(ABORT, 'no room'); END"
             )
+            await log.started(make_job(1))
             log.finish(make_job(1))
             with pytest.raises(RunError, match=r"no room.* Outcomes recorded before it are safe: 1"):
                 await journal.flush()
@@ -186,7 +187,7 @@ class TestDiskFull:
         asyncio.run(scenario())
 
         assert query("SELECT prompt_id FROM outcomes") == [(0,)]
-        assert query("SELECT count(*) FROM attempts") == [(0,)]
+        assert query("SELECT prompt_id, ended_at FROM attempts") == [(1, None)]  # still in doubt
 
     def test_a_value_that_no_database_takes_ends_the_waiting(
         self, new_journal: NewJournal, model: ModelRow, make_job: MakeJob
@@ -279,6 +280,12 @@ class TestFileIsNotOurs:
         assert self._refused(path) == (
             f"There is no run in {path.parent}: run.db is missing. Name the folder of a run."
         )
+
+    def test_a_folder_that_is_no_run_is_left_as_it_is(self, path: Path) -> None:
+        with pytest.raises(RunError):
+            Journal.open(path)
+
+        assert list(path.parent.iterdir()) == []
 
     def test_no_database(self, path: Path) -> None:
         path.write_text("prompt,answer\n" * 100)

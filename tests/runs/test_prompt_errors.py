@@ -120,7 +120,7 @@ class TestEncodings:
         [
             (b"PK\x03\x04rest of it", "spreadsheet"),
             (b"PAR1 rest of it", "parquet"),
-            (gzip.compress(b"prompt\na\n"), "gzip"),
+            (gzip.compress(b"prompt\na\n", mtime=0), "gzip"),
             (b"SQLite format 3\x00 rest", "SQLite"),
             (bytes(range(32)) * 4, "binary"),
         ],

@@ -175,6 +175,18 @@ class TestConfigs:
         assert "Only limits may change" in str(caught.value)
         assert Patient.calls == []
 
+    def test_many_differences_are_cut_short(self, stopped: RunResult, registry: Registry, config: Path) -> None:
+        def resumed_with(count: int) -> str:
+            params = ", ".join(f"p{n}: 1" for n in range(count))
+            changed = config.with_name("changed.yaml")
+            changed.write_text(f"name: run\n{config.read_text().replace('params: {', f'params: {{{params}, ')}")
+            with pytest.raises(ConfigError) as caught:
+                resume(stopped.folder, registry=registry, config=changed)
+            return str(caught.value)
+
+        assert "models[0].params.p9 is new. Only" in resumed_with(10)
+        assert "models[0].params.p9 is new; and 2 more. Only" in resumed_with(12)
+
     def test_limits_and_keys_may_change(self, stopped: RunResult, registry: Registry, config: Path) -> None:
         text = config.read_text().replace("first-secret-key", "second-secret-key").replace("batch_size: 1", "rpm: 6000")
         config.write_text(text)

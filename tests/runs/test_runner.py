@@ -9,7 +9,19 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hivetrace_core import ConfigError, Model, ModelError, RunError, UnknownModelError, run
+from hivetrace_core import (
+    ConfigError,
+    Messages,
+    Model,
+    ModelError,
+    ModelOptions,
+    ModelResponse,
+    ProviderModel,
+    Reply,
+    RunError,
+    UnknownModelError,
+    run,
+)
 from hivetrace_core.registry import Registry
 from hivetrace_core.runs.events import (
     ModelFinished,
@@ -187,6 +199,38 @@ class TestWholeRuns:
         assert "the key *** was refused" in rows(result)[1]["error"]["message"]
 
 
+class TestProviders:
+    def test_their_clients_are_opened_once_and_closed_at_the_end(self, start: Start, registry: Registry) -> None:
+        events: list[str] = []
+
+        class Acme(ProviderModel[ModelOptions]):
+            def make_client(self) -> str:
+                events.append("open")
+                return "client"
+
+            async def close_client(self, client: Any) -> None:
+                events.append("close")
+
+            async def complete(self, client: Any, messages: Messages) -> Reply:
+                events.append("request")
+                return Reply({"text": f"to {messages[-1]['content']}"}, headers={"x": "1"})
+
+            def classify(self, reply: Reply) -> ModelResponse:
+                return {"content": reply.payload["text"], "response_metadata": {"outcome": "answered"}}
+
+        registry.register("acme", Acme)
+
+        result = start([{"name": "acme", "params": {"model": "acme-1"}}])
+
+        assert events == ["open", "request", "request", "request", "close"]
+        assert [row["content"] for row in rows(result)] == ["to a", "to b", "to c"]
+        assert json.loads(query(result, "SELECT raw FROM outcomes ORDER BY prompt_id")[0][0]) == {
+            "status": 200,
+            "headers": {"x": "1"},
+            "payload": {"text": "to a"},
+        }
+
+
 class TestCustomModels:
     def test_their_own_judgement_counts(self, start: Start, registry: Registry) -> None:
         class Judge(Model):
@@ -204,6 +248,18 @@ class TestCustomModels:
         assert found[1]["response"]["response_metadata"]["block"]["rule"] == "is_answer_blocked"
         assert found[0]["response"]["response_metadata"]["model_name"] == "judge-1"
         assert found[0]["response"]["model"] == "judge-1"
+
+    def test_the_configs_id_names_them_where_the_answer_does_not(self, start: Start, registry: Registry) -> None:
+        class Named(Recording):
+            def __init__(self, model: str = "by-itself") -> None:
+                self.model = model
+
+        registry.register("named", Named)
+
+        found = rows(start([{"model": "named", "name": "by-config"}, "named"], ("a",)))
+
+        assert [row["response"]["response_metadata"]["model_name"] for row in found] == ["by-config", "named"]
+        assert {row["response"]["response_metadata"]["provider"] for row in found} == {"named"}
 
     def test_whatever_they_do_is_a_true_outcome(self, start: Start, registry: Registry) -> None:
         class Wild(Model):
@@ -406,6 +462,38 @@ class TestEvents:
         assert sum(outcomes[0].counts.values()) == 1
         assert finished == ModelFinished(result.models[0])
         assert last == RunFinished(result)
+
+    def test_a_failure_of_any_shape_is_told_without_secrets(self, start: Start, registry: Registry) -> None:
+        class Shapeless(Model):
+            def __init__(self, api_key: str) -> None:
+                self.key = api_key
+
+            async def ainvoke(self, prompt: Any) -> dict[str, Any]:
+                error = {"a": "text", "b": ["a", self.key]}.get(prompt, {"kind": "server", "message": self.key})
+                usage = {"input_tokens": "many", "output_tokens": -1}
+                return {"content": "", "error": error, "response_metadata": {"usage": usage}}
+
+        registry.register("shapeless", Shapeless)
+        heard: list[RunEvent] = []
+
+        result = start(
+            [{"name": "shapeless", "params": {"api_key": "a-key-of-some-length"}}],
+            run={"max_failure_rate": 1},
+            listener=heard.append,
+        )
+
+        told = {event.index: event for event in heard if isinstance(event, OutcomeRecorded)}
+        assert [told[n].error for n in range(3)] == [
+            {"kind": "unexpected", "message": "text", "retryable": False},
+            {"kind": "unexpected", "message": "['a', '***']", "retryable": False},
+            {"kind": "server", "message": "***"},
+        ]
+        assert {(event.input_tokens, event.output_tokens) for event in told.values()} == {(0, 0)}
+        assert query(result, "SELECT error_kind FROM outcomes ORDER BY prompt_id") == [
+            ("unexpected",),
+            ("unexpected",),
+            ("server",),
+        ]
 
     def test_who_watches_badly_changes_nothing(self, start: Start, caplog: pytest.LogCaptureFixture) -> None:
         def broken(event: RunEvent) -> None:

@@ -1,4 +1,4 @@
-"""Run every benchmark, each in a fresh process, and print one table of the figures that have a bound.
+"""`python benchmarks`: every benchmark in a fresh process, and one table of the figures that have a bound.
 
 `--quick` shows that they run, not what things cost.
 """
