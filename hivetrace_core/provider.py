@@ -17,8 +17,8 @@ from queue import SimpleQueue
 from typing import Any, ClassVar, ForwardRef, Generic, Self, TypeVar, cast, get_args, get_origin
 
 from .answers import finished, piece
+from .connections import Connections, NoClientError, close_ordinarily
 from .contract import Model, blocking_batch, check_batch_size, check_prompts, own_verdict
-from .engine.clients import LoopClients
 from .engine.dispatch import Job
 from .engine.events import Observers
 from .engine.executor import Executor
@@ -27,7 +27,7 @@ from .engine.portal import portal, run_blocking
 from .engine.retry import RetryPolicy
 from .engine.streaming import stream as stream_attempts
 from .engine.tokens import EXPECTED_ANSWER, estimate_tokens, used_tokens
-from .errors import HiveTraceError, ModelError, meaning_of, unexpected
+from .errors import ModelError, meaning_of, unexpected
 from .messages import Messages, normalize
 from .options import ModelOptions
 from .redaction import Redactor
@@ -36,14 +36,6 @@ from .responses import ModelResponse, Reply, ResponseChunk
 OptionsT = TypeVar("OptionsT", bound=ModelOptions)
 
 _log = logging.getLogger("hivetrace_core.models")
-
-
-class _NoClientError(Exception):
-    """`make_client` found that the model cannot work at all: no prompt is to blame, and the call ends."""
-
-    def __init__(self, reason: HiveTraceError) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
 
 
 class ProviderModel(Model, Generic[OptionsT]):
@@ -84,8 +76,8 @@ class ProviderModel(Model, Generic[OptionsT]):
         self._lock = threading.Lock()
         self._observers: Observers | None = None
         self._executor: Executor | None = None
-        self._clients: LoopClients[Any] = LoopClients(self.make_client, self.close_client)
         self._pid = os.getpid()
+        self._connections = Connections(self)
         self._verdict = own_verdict(self)
 
     # What an author writes
@@ -100,11 +92,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     async def close_client(self, client: Any) -> None:
         """Close a client in its own loop; by default by its `aclose` or `close`."""
-        close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        if close is not None:
-            result = close()
-            if hasattr(result, "__await__"):
-                await result
+        await close_ordinarily(client)
 
     @abstractmethod
     async def complete(self, client: Any, messages: Messages) -> Reply | Mapping[str, Any]:
@@ -148,18 +136,12 @@ class ProviderModel(Model, Generic[OptionsT]):
         current = self._executor
         if current is None or self._pid != os.getpid():
             with self._lock:
-                self._leave_parent()
-                if self._executor is None:
+                # After a fork, places held by the parent's requests would never come back.
+                if self._executor is None or self._pid != os.getpid():
+                    self._pid = os.getpid()
                     self._executor = self._make_executor()
                 current = self._executor
         return current
-
-    def _leave_parent(self) -> None:
-        # After a fork, places held by the parent's requests would never come back, and its loops run no more.
-        if self._pid != os.getpid():
-            self._executor = None
-            self._clients = LoopClients(self.make_client, self.close_client)
-            self._pid = os.getpid()
 
     @property
     def observers(self) -> Observers | None:
@@ -255,8 +237,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     async def aclose(self) -> None:
         """Close all connections; a later call opens new ones."""
-        self._leave_parent()
-        await self._clients.aclose()
+        await self._connections.aclose()
 
     def close(self) -> None:
         """`aclose`, blocking."""
@@ -298,16 +279,8 @@ class ProviderModel(Model, Generic[OptionsT]):
             max_width=options.max_concurrency,
         )
 
-    async def _client(self) -> Any:
-        try:
-            return await self._clients.get()
-        except ModelError:
-            raise
-        except HiveTraceError as exc:
-            raise _NoClientError(exc) from exc
-
     async def _send(self, messages: Messages, job: Job) -> dict[str, Any]:
-        reply = await self.complete(await self._client(), messages)
+        reply = await self.complete(await self._connections.get(), messages)
         if isinstance(reply, Reply):
             job.reply = reply
             return self._finished(self.classify(reply))
@@ -324,7 +297,7 @@ class ProviderModel(Model, Generic[OptionsT]):
         )
 
     def _translate(self, exc: BaseException) -> ModelError:
-        if isinstance(exc, _NoClientError):
+        if isinstance(exc, NoClientError):
             raise exc.reason from None
         if not isinstance(exc, Exception):
             return unexpected(exc)
@@ -340,7 +313,7 @@ class ProviderModel(Model, Generic[OptionsT]):
 
     async def _open_stream(self, messages: Messages, job: Job) -> AsyncGenerator[dict[str, Any], None]:
         parts: list[str] = []
-        items = self.stream_complete(await self._client(), messages)
+        items = self.stream_complete(await self._connections.get(), messages)
         try:
             async for item in items:
                 chunk = piece(item, who=type(self).__name__)

@@ -155,7 +155,12 @@ class Executor:
 
     async def _attempt(self, job: Job, prepared: Any, recorder: Recorder | None) -> dict[str, Any] | Again:
         tokens = self._estimate(prepared) if self._estimate is not None else 0
-        lease = self.limits.try_enter(tokens) or await self.limits.enter(tokens)
+        lease = self.limits.try_enter(tokens)
+        if lease is None:
+            hopeless = self._tripped if job.index != SINGLE else None
+            lease = await self.limits.enter(tokens, unless=hopeless)
+            if lease is None:
+                return self._unsent(job)
         used: int | None = 0
         try:
             # Much may have happened while it waited.
@@ -191,7 +196,7 @@ class Executor:
     async def admit(self, prepared: Any) -> Lease:
         """Wait for the limits."""
         tokens = self._estimate(prepared) if self._estimate is not None else 0
-        return self.limits.try_enter(tokens) or await self.limits.enter(tokens)
+        return self.limits.try_enter(tokens) or cast(Lease, await self.limits.enter(tokens))
 
     def time_left(self, job: Job) -> float | None:
         """Seconds that the next attempt may take; None for no bound."""
@@ -296,6 +301,9 @@ class Executor:
             error.retry_after = None
         error.message = self._redactor.text(str(error.message))
         error.args = (error.message,)
+
+    def _tripped(self) -> bool:
+        return self.breaker.tripped is not None
 
     def _failed(self, job: Job, error: ModelError, latency: float | None = None) -> dict[str, Any]:
         self.complete(error, job.attempts)

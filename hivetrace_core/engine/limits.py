@@ -26,6 +26,7 @@ CATCH_UP_S: Final = 0.25
 
 _MINUTE: Final = 60.0
 _POLL_S: Final = 0.05  # refunds can make room for tokens earlier than foreseen
+_ASK_S: Final = 1.0
 
 
 class Lease:
@@ -85,11 +86,15 @@ class Limits:
             self._slots.release()
         return lease
 
-    async def enter(self, tokens: int = 0) -> Lease:
+    async def enter(self, tokens: int = 0, *, unless: Callable[[], object] | None = None) -> Lease | None:
         """Wait until a request may be sent, in turn.
 
         Args:
             tokens: Estimate of what it will use; only counted where there is a limit on tokens.
+            unless: Asked about every second; when it says so, nobody waits any longer.
+
+        Returns:
+            None where `unless` has ended the waiting.
         """
         if self._slots is not None:
             await self._slots.acquire()
@@ -99,17 +104,20 @@ class Limits:
                 return _FREE
             await self._turnstile.acquire()
             try:
-                while True:
+                while unless is None or not unless():
                     lease, wait = self._admit(tokens)
                     if lease is not None:
                         return lease
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(wait if unless is None else min(wait, _ASK_S))
             finally:
                 self._turnstile.release()
         except BaseException:
             if self._slots is not None:
                 self._slots.release()
             raise
+        if self._slots is not None:
+            self._slots.release()
+        return None
 
     def leave(self, lease: Lease, *, tokens: int | None = None) -> None:
         """A request has ended.

@@ -200,9 +200,9 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
     call = _Call(gate.loop, coroutine)
     try:
         call.start()
-        return call.wait()
+        return call.future.result()
     except BaseException:
-        call.cancel()  # Ctrl-C may come at any point
+        call.cancel()
         raise
 
 
@@ -219,7 +219,7 @@ def run_fed(items: Iterable[Any], consume: Callable[[AsyncIterator[Any]], Corout
     try:
         call.start()
         feed.read(items)
-        return call.wait()
+        return call.future.result()
     except BaseException:
         call.cancel()
         raise

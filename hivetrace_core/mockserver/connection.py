@@ -34,6 +34,9 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, service: Service, live: set[Connection], make_parser: Any, errors: type[Exception]) -> None:
         self._service = service
         self._live = live
+        self._headers: dict[bytes, bytes] = {}
+        # The parser calls this for each header; of equal ones the last counts. No method, for it is called so often.
+        self.on_header = self._headers.__setitem__
         self._parser = make_parser(self)
         # An own buffer: for an ordinary protocol asyncio allocates 256 KiB for each read, which outside of the main
         # thread costs more than the rest of a request.
@@ -43,13 +46,12 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting: deque[_Request] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._answering = False
+        self._busy = False  # a request is being answered, or is about to be
+        self._counted = False  # and it is counted as in flight
         self._closing = False
         self._clogged = False
         self._doomed = False
         self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._expects = False
         self._body: list[bytes] = []
         self._size = 0
 
@@ -68,8 +70,8 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = True
         self._waiting.clear()
         self._service.records.open_connections -= 1
-        if self._answering:
-            self._answering = False
+        if self._counted:
+            self._counted = False
             self._service.records.gone(answered=False)
         if self._timer is not None:
             self._timer.cancel()
@@ -91,7 +93,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._refuse(400, b"This is not an HTTP/1.1 request that the mock server understands.\n")
 
     def pause_writing(self) -> None:
-        """The client reads too slowly: read nothing more from it either."""
+        """The client reads too slowly: answer and read nothing more until it has caught up."""
         self._clogged = True
         self._regulate()
 
@@ -99,14 +101,15 @@ class Connection(asyncio.BufferedProtocol):
         """It has caught up."""
         self._clogged = False
         self._regulate()
+        if not self._busy:
+            self._take_next()
 
     # The parser's callbacks
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._target = b""
-        self._headers = []
-        self._expects = False
+        self._headers.clear()
         self._body = []
         self._size = 0
 
@@ -114,17 +117,11 @@ class Connection(asyncio.BufferedProtocol):
         """A part of the target."""
         self._target += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._headers.append((name, value))
-        if len(name) == 6 and name.lower() == b"expect":
-            self._expects = True
-
     def on_headers_complete(self) -> None:
         """The body is next."""
         if self._parser.should_upgrade():
             self._refuse(400, b"The mock server speaks HTTP/1.1 only.\n")
-        elif self._expects and not self._closing:
+        elif (b"Expect" in self._headers or b"expect" in self._headers) and not self._closing:
             self._transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -141,8 +138,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         method = self._parser.get_method().decode("ascii")
-        request = (method, self._target, Headers(self._headers), body, self._parser.should_keep_alive())
-        if self._answering:
+        request = (method, self._target, Headers(tuple(self._headers.items())), body, self._parser.should_keep_alive())
+        if self._busy or self._clogged:
             self._waiting.append(request)
             self._regulate()
         else:
@@ -157,8 +154,8 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return
         plan = self._service.plan(method, target, headers, body)
-        if plan.number:  # the server's own pages are not counted
-            self._answering = True
+        self._busy = True
+        self._counted = plan.number > 0  # the server's own pages are not
         if plan.fault is None and plan.pace is None:
             if not plan.delay:
                 self._send(plan, method, keep_alive)
@@ -185,27 +182,32 @@ class Connection(asyncio.BufferedProtocol):
     async def _play(self, plan: Plan, keep_alive: bool) -> None:
         keep_alive = await play(plan, self, keep_alive=keep_alive)
         self._task = None
-        if not self._closing:
-            self._answered(keep_alive=keep_alive)
+        self._answered(keep_alive=keep_alive)
 
     def _answered(self, *, keep_alive: bool) -> None:
-        if self._answering:
-            self._answering = False
+        self._busy = False
+        if self._counted:
+            self._counted = False
             self._service.records.gone(answered=True)
-        if not keep_alive:
-            self.close()
-        elif self._waiting and not self._closing:
-            request = self._waiting.popleft()
-            self._regulate()
-            # Later, so that a thousand requests sent ahead are no thousand levels of calls.
-            self._answering = True
-            asyncio.get_running_loop().call_soon(self._next, request)
-
-    def _next(self, request: _Request) -> None:
         if self._closing:
             return
-        self._answering = False
-        self._answer(request)
+        if not keep_alive:
+            self.close()
+        elif not self._clogged:
+            self._take_next()
+
+    def _take_next(self) -> None:
+        if not self._waiting or self._closing:
+            return
+        request = self._waiting.popleft()
+        self._regulate()
+        # Later, so that a thousand requests sent ahead are no thousand levels of calls.
+        self._busy = True
+        asyncio.get_running_loop().call_soon(self._next, request)
+
+    def _next(self, request: _Request) -> None:
+        if not self._closing:
+            self._answer(request)
 
     def _refuse(self, status: int, text: bytes) -> None:
         start = head(status, {"Content-Type": "text/plain"}, number=0, length=len(text), close=True)

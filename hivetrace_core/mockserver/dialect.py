@@ -143,11 +143,12 @@ def wait_headers(turn: Turn) -> dict[str, str]:
     wait = turn.retry_after
     if wait is None:
         return {}
+    # Rounded up in every form: whoever waits as told must not come too early.
+    milliseconds = math.ceil(wait * 1000)
     if turn.retry_after_form == "ms":
-        return {"retry-after-ms": f"{wait * 1000:.0f}"}
+        return {"retry-after-ms": str(milliseconds)}
     if turn.retry_after_form == "date":
         from email.utils import formatdate
 
-        # Never too early: the header knows whole seconds only.
         return {"retry-after": formatdate(math.ceil(time.time() + wait), usegmt=True)}
-    return {"retry-after": f"{wait:.3f}".rstrip("0").rstrip(".")}
+    return {"retry-after": f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".")}

@@ -18,7 +18,7 @@ class SlidingWindow:
         self._window = limit.window
         self._requests = None if limit.rpm is None else max(1, int(limit.rpm * limit.window / 60))
         self._tokens = None if limit.tpm is None else max(1, int(limit.tpm * limit.window / 60))
-        self._admitted: deque[tuple[float, int]] = deque()
+        self._admitted: deque[tuple[float, int]] = deque()  # when each leaves the window, and what it cost
         self._spent = 0
 
     def admit(self, now: float, tokens: int) -> float | None:
@@ -32,13 +32,13 @@ class SlidingWindow:
             None where it was admitted, else seconds until it would be; what is not admitted does not count.
         """
         admitted = self._admitted
-        while admitted and admitted[0][0] <= now - self._window:
+        while admitted and admitted[0][0] <= now:
             self._spent -= admitted.popleft()[1]
         if self._requests is not None and len(admitted) >= self._requests:
-            return admitted[len(admitted) - self._requests][0] + self._window - now
+            return admitted[len(admitted) - self._requests][0] - now
         if self._tokens is not None and admitted and self._spent + tokens > self._tokens:
             return self._until_room(tokens) - now
-        admitted.append((now, tokens))
+        admitted.append((now + self._window, tokens))
         self._spent += tokens
         return None
 
@@ -48,5 +48,5 @@ class SlidingWindow:
         for moment, cost in self._admitted:
             spent -= cost
             if spent + tokens <= self._tokens:
-                return moment + self._window
-        return self._admitted[-1][0] + self._window
+                return moment
+        return self._admitted[-1][0]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
@@ -13,7 +14,7 @@ _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+RawHeaders: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
 class Headers(Mapping[str, str]):
@@ -21,12 +22,15 @@ class Headers(Mapping[str, str]):
 
     Args:
         raw: Names and values as they came.
+
+    Attributes:
+        raw: The same.
     """
 
-    __slots__ = ("_decoded", "_raw")
+    __slots__ = ("_decoded", "raw")
 
     def __init__(self, raw: RawHeaders) -> None:
-        self._raw = raw
+        self.raw = raw
         self._decoded: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> str:
@@ -38,14 +42,9 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._all())
 
-    @property
-    def raw(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Names and values as they came."""
-        return tuple(self._raw)
-
     def _all(self) -> dict[str, str]:
         if self._decoded is None:
-            self._decoded = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._raw}
+            self._decoded = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.raw}
         return self._decoded
 
 
@@ -79,13 +78,8 @@ def head(status: int, headers: Mapping[str, str], *, number: int, length: int | 
         length: Of the body; None for one in chunks, or one that the end of the connection ends (`close`).
         close: Whether to announce that the connection will be closed.
     """
-    text = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}\r\nDate: {_CLOCK.date()}\r\n"
-    named = False
-    for name, value in headers.items():
-        text += f"{name}: {value}\r\n"
-        named = named or name.lower() == "x-request-id"
-    if not named:
-        text += f"x-request-id: mock-{number}\r\n"
+    text, named = _start(status, tuple(headers.items()))
+    text += f"Date: {_CLOCK.date()}\r\n" if named else f"Date: {_CLOCK.date()}\r\nx-request-id: mock-{number}\r\n"
     if length is not None:
         if status not in _BODYLESS:
             text += f"Content-Length: {length}\r\n"
@@ -94,6 +88,13 @@ def head(status: int, headers: Mapping[str, str], *, number: int, length: int | 
     if close:
         text += "Connection: close\r\n"
     return (text + "\r\n").encode("latin-1", "replace")
+
+
+@lru_cache(maxsize=128)
+def _start(status: int, headers: tuple[tuple[str, str], ...]) -> tuple[str, bool]:
+    """The status line with the reply's own headers, and whether an `x-request-id` is among them."""
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}", *(f"{name}: {value}" for name, value in headers)]
+    return "".join(f"{line}\r\n" for line in lines), any(name.lower() == "x-request-id" for name, _ in headers)
 
 
 def chunk(data: bytes) -> bytes:

@@ -36,7 +36,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 
     usage, _, text = capsys.readouterr().out.partition("\n\n")
     assert usage.startswith(f"Usage: hivetrace {name} ")
-    assert text.split()[0] == COMMANDS[name].split()[0]
+    assert text.partition("Options:")[0].strip()
 
 
 def test_the_version_is_the_installed_one(hivetrace: Command) -> None:

@@ -63,6 +63,7 @@ def test_limits_output_and_secrets_may_differ(changes):
         (params(stop=["a", "b"]), "models[0].params.stop[1] is new"),
         ({"models": [*BASE["models"], {"name": "b"}]}, "models[1] is new"),
         ({"system_prompt": None}, 'system_prompt was "s", is now null'),
+        ({"system_prompt": "x" * 58}, f'system_prompt was "s", is now "{"x" * 58}"'),
         ({"system_prompt": "x" * 100}, f'system_prompt was "s", is now "{"x" * 59}...'),
         ({"plugins": {}}, "plugins.allow is gone"),
         ({"observers": []}, "observers[0] is gone"),

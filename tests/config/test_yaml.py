@@ -154,8 +154,10 @@ def test_nesting_beyond_the_limit_is_refused_and_up_to_it_is_read():
 
 
 def test_aliases_cannot_nest_what_the_file_does_not():
-    deep = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 60)]
+    deep = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, DEEPEST)]
 
+    # The mapping is a level, too: the last but one stands for exactly as many as there may be.
+    assert parse_yaml("\n".join(deep[:-1]), name="x").value["a0"] == ["x"]
     with pytest.raises(ConfigError, match="nested more than 50 levels deep"):
         parse_yaml("\n".join(deep), name="x")
 

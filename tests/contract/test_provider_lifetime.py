@@ -1,6 +1,7 @@
 """Clients: one per event loop, kept between calls, closed with the loop or by the user, made anew after that."""
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from hivetrace_core import Messages, ModelOptions, ProviderModel
 
-from .acme import Acme
+from .acme import Acme, wait_until
 
 
 class Client:
@@ -158,6 +159,24 @@ def test_a_with_block_closes_also_after_an_error() -> None:
     assert model.log == ["made", "closed"]
 
 
+def test_a_model_that_nobody_holds_any_more_is_closed(acme: Acme) -> None:
+    log: list[str] = []
+
+    def use() -> None:
+        model = Initech()
+        model.log = log
+        model.invoke("a")
+        real = acme.model()
+        real.invoke("a")
+        acme.models.clear()
+
+    use()
+    gc.collect()
+
+    wait_until(lambda: log == ["made", "closed"])
+    wait_until(lambda: all(connection.is_closing() for connection in acme.connections))
+
+
 def test_closing_reaches_the_clients_of_other_loops_that_still_run() -> None:
     model = Initech()
     asked, closed = threading.Event(), threading.Event()
@@ -255,7 +274,7 @@ def test_a_client_that_cannot_be_closed_stops_nobody() -> None:
 
 
 FORKED = """
-import os, sys
+import os, sys, time
 from tests_acme import AcmeModel
 
 model = AcmeModel("large", base_url=sys.argv[1], api_key="canary-sk-0123456789", max_concurrency=1)
@@ -265,8 +284,10 @@ child = os.fork()
 if child == 0:
     print("child", model.invoke("from child")["content"], flush=True)
     print("child", [response["content"] for response in model.batch(iter(["a", "b"]))], flush=True)
+    began = time.monotonic()
     model.close()
     model.close()
+    assert time.monotonic() - began < 4, "it waited for the parent's loop"
     print("child", model.invoke("again")["content"], flush=True)
     model.close()
     os._exit(0)

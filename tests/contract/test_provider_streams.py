@@ -10,7 +10,7 @@ import pytest
 
 from hivetrace_core import ConfigError, Messages, ModelError, ModelOptions, ProviderModel, Reply, ResponseChunk
 
-from .acme import Acme, acme_response, failure
+from .acme import Acme, acme_response, failure, wait_until
 
 HUNG_UP = None
 
@@ -148,15 +148,6 @@ def test_a_malformed_prompt_is_never_sent(acme: Acme) -> None:
         list(acme.model().stream([]))
 
     assert (caught.value.kind, caught.value.attempts, acme.prompts) == ("bad_request", 0, [])
-
-
-def wait_until(condition: Any) -> None:
-    done = threading.Event()
-    for _ in range(500):
-        if condition():
-            return
-        done.wait(0.01)
-    raise AssertionError("it did not happen")
 
 
 @pytest.mark.parametrize("way", ["close", "drop", "aclose"])

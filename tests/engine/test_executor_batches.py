@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -67,6 +68,25 @@ def test_the_width_stays_within_the_instances_own_cap() -> None:
         return target
 
     assert run(main()).peak == 3
+
+
+def test_no_more_prompts_are_taken_in_than_may_be_sent() -> None:
+    async def main() -> int:
+        pulled = 0
+
+        def source() -> Iterator[int]:
+            nonlocal pulled
+            for item in range(50):
+                pulled += 1
+                yield item
+
+        task = asyncio.create_task(batch(executor(Target(latency=10), max_concurrency=3), source(), width=50))
+        await asyncio.sleep(5)
+        task.cancel()
+        await asyncio.wait([task])
+        return pulled
+
+    assert run(main()) == 3
 
 
 def test_a_prompt_that_waits_for_its_retry_leaves_its_place_to_others() -> None:
@@ -288,17 +308,22 @@ def test_observers_that_raise_are_logged_and_change_nothing(caplog: pytest.LogCa
 
 def test_a_dead_key_stops_the_batch_and_the_rest_is_not_sent() -> None:
     diary = Diary()
+    looked_at = []
+
+    def prepare(prompt: Any) -> Any:
+        looked_at.append(prompt)
+        return prompt
 
     async def main() -> tuple[list[dict[str, Any]], Target]:
         target = Target({3: [error("authentication", message="dead key", status=401)]})
-        of = executor(target, observers=diary.observers())
+        of = executor(target, observers=diary.observers(), prepare=prepare)
         results = await batch(of, range(100), width=1, recorder=diary)
         assert of.breaker.tripped is not None
         return results, target
 
     results, target = run(main())
 
-    assert target.sent == [0, 1, 2, 3]
+    assert target.sent == looked_at == [0, 1, 2, 3]
     assert outcomes(results) == ["0", "1", "2", "authentication", *["not_sent"] * 96]
     last = results[-1]
     assert last["response_metadata"] == {
@@ -349,6 +374,26 @@ def test_who_waits_for_the_limits_when_the_breaker_trips_is_not_sent() -> None:
 
     assert target.sent == [0]
     assert outcomes(results) == ["authentication", *["not_sent"] * 4]
+
+
+@pytest.mark.parametrize("options", [{"rpm": 6}, {"rpm": 6, "max_concurrency": 4}, {"max_concurrency": 8}])
+def test_nobody_waits_for_the_limits_once_the_breaker_has_tripped(options: dict[str, Any]) -> None:
+    async def main() -> tuple[float, list[str], int]:
+        target = Target({0: [3, error("authentication")]})
+        of = executor(target, **options)
+        if "rpm" not in options:
+            asyncio.get_running_loop().call_later(1, of.limits.pause, 500)
+        begin = now()
+        results = await batch(of, range(64), width=64)
+        assert of.limits._turnstile.try_acquire()
+        if cap := options.get("max_concurrency"):
+            assert all(of.limits._slots.try_acquire() for _ in range(cap))  # type: ignore[union-attr]
+        return now() - begin, outcomes(results), len(target.sent)
+
+    took, kinds, sent = run(main())
+
+    assert took <= 5
+    assert kinds.count("not_sent") == 64 - sent
 
 
 def test_poison_prompts_do_not_stop_a_batch_and_a_dead_endpoint_does() -> None:

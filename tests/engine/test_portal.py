@@ -186,19 +186,30 @@ def test_ctrl_c_cancels_the_task_and_lets_it_unwind_first() -> None:
     assert story == ["unwound"]
 
 
-def test_a_second_ctrl_c_does_not_wait_for_a_task_that_will_not_end() -> None:
+@pytest.mark.parametrize(
+    "call",
+    [lambda work: run_blocking(work()), lambda work: run_fed(iter("ab"), lambda _: work())],
+    ids=["call", "feeding"],
+)
+def test_a_second_ctrl_c_does_not_wait_for_a_task_that_will_not_end(call: Callable[[Any], Any]) -> None:
     release = asyncio.Event()
 
+    interrupts = 0
+
     async def stubborn() -> None:
-        interrupt_main_thread()
+        nonlocal interrupts
         while not release.is_set():
             try:
+                if interrupts < 2:
+                    interrupts += 1
+                    interrupt_main_thread()
                 await release.wait()
             except asyncio.CancelledError:
-                interrupt_main_thread()
+                continue
 
     with pytest.raises(KeyboardInterrupt):
-        run_blocking(stubborn())
+        call(stubborn)
+    assert interrupts == 2
 
     portal().loop.call_soon_threadsafe(release.set)
 
@@ -290,12 +301,15 @@ def test_what_is_no_iterable_is_an_error_of_the_caller() -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_a_reader_that_is_interrupted_cancels_the_consumer_and_lets_it_unwind(error: type[BaseException]) -> None:
     story = []
+    begun = threading.Event()
 
     def source() -> Iterator[int]:
+        assert begun.wait(60)
         yield 1
         raise error
 
     async def consume(stream: AsyncIterator[int]) -> None:
+        begun.set()
         try:
             await drain(stream)
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -80,11 +80,11 @@ class Client:
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
-    def ask(self, prompt: str = "Hello", **body: Any) -> "Reply":
+    def ask(self, prompt: str = "Hello", **body: Any) -> Reply:
         self.send(question(prompt, **body))
         return self.read()
 
-    def read(self) -> "Reply":
+    def read(self) -> Reply:
         """One reply; raises EOFError where the connection ends before it does."""
         while b"\r\n\r\n" not in self._rest:
             self._more()
@@ -93,12 +93,12 @@ class Client:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         status = int(first.split()[1])
         if headers.get("transfer-encoding") == "chunked":
-            return Reply(status, headers, self._chunks())
+            return Reply(first, status, headers, self._chunks())
         length = int(headers.get("content-length", 0))
         while len(self._rest) < length:
             self._more()
         body, self._rest = self._rest[:length], self._rest[length:]
-        return Reply(status, headers, body)
+        return Reply(first, status, headers, body)
 
     def _chunks(self) -> bytes:
         body = b""
@@ -119,13 +119,18 @@ class Client:
             raise EOFError(self._rest.decode("latin-1"))
         self._rest += data
 
+    @property
+    def received(self) -> bytes:
+        """What has come and was not yet read as a reply."""
+        return self._rest
+
     def rest(self) -> bytes:
         """Everything until the connection ends."""
         while data := self.sock.recv(65536):
             self._rest += data
         return self._rest
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,8 +138,8 @@ class Client:
 
 
 class Reply:
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, body
+    def __init__(self, start: str, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.start, self.status, self.headers, self.body = start, status, headers, body
 
     @property
     def json(self) -> Any:

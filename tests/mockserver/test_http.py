@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -83,7 +84,7 @@ def test_it_does_not_matter_where_the_bytes_are_cut(cuts: list[int], prompts: li
     connection = Connection(Service(), set(), httptools.HttpRequestParser, httptools.HttpParserError)  # type: ignore[arg-type]
     connection.connection_made(Transport())  # type: ignore[arg-type]
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         buffer = connection.get_buffer(-1)
         buffer[: end - start] = data[start:end]
         connection.buffer_updated(end - start)
@@ -100,9 +101,8 @@ def test_a_large_body_arrives_whole(serve: Serve, connect: Connect) -> None:
 def test_a_body_in_chunks_is_read(serve: Serve, connect: Connect) -> None:
     client = connect(serve({"text": "{prompt}"}))
 
-    client.send(
-        b'POST /plain/v1/ask HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{"prompt"\r\n6\r\n: "ab"\r\n1\r\n}\r\n0\r\n\r\n'
-    )
+    client.send(b"POST /plain/v1/ask HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    client.send(b'9\r\n{"prompt"\r\n6\r\n: "ab"\r\n1\r\n}\r\n0\r\n\r\n')
 
     assert client.read().json["text"] == "ab"
 

@@ -153,7 +153,8 @@ def test_a_spread_delay_depends_on_the_prompt_only(serve: Serve) -> None:
 
     assert found == delays()
     assert 0.4 < sorted(found)[250] < 0.6
-    assert max(found) > 2 > 0.2 > min(found)
+    assert min(found) < 0.2
+    assert max(found) > 2
 
 
 def test_the_wrong_key_or_none_gets_a_401_and_counts_for_no_rule(serve: Serve, connect: Connect, wire: Any) -> None:
@@ -208,7 +209,7 @@ def test_the_window_admits_exactly_its_rate_whenever_it_is_looked_at() -> None:
             now += 0.1
         else:
             assert window.admit(now + wait - 0.001, 15) is not None
-            now += wait
+            now += wait + 1e-9
 
     for start in admitted:
         assert sum(1 for moment in admitted if start <= moment < start + 10) <= 6  # 100 tokens / 15

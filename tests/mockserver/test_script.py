@@ -83,7 +83,7 @@ def test_a_script_may_be_empty(tmp_path: Path, text: str) -> None:
     file = tmp_path / "script.yaml"
     file.write_text(text)
 
-    assert load_script(file) == load_script(None) == load_script({})
+    assert load_script(file).model_dump() == load_script(None).model_dump() == load_script({}).model_dump()
 
 
 def test_a_script_is_a_mapping(tmp_path: Path) -> None:
@@ -97,5 +97,5 @@ def test_a_script_is_a_mapping(tmp_path: Path) -> None:
 
 
 def test_a_missing_script_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no script .*nowhere.yaml"):
+    with pytest.raises(ConfigError, match=r"no script .*nowhere\.yaml"):
         load_script(tmp_path / "nowhere.yaml")

@@ -43,6 +43,10 @@ class ChatDialect(Dialect):
     signals: Mapping[str, Signal] = {}
 
     @cached_property
+    def _path(self) -> str:
+        return f"{self.base_path}/chat/completions"
+
+    @cached_property
     def variants(self) -> Mapping[str, str]:  # type: ignore[override]  # made from the signals, once
         """Every named signal, and what it means."""
         return {name: signal.means for name, signal in self.signals.items()}
@@ -54,7 +58,7 @@ class ChatDialect(Dialect):
 
     def matches(self, request: WireRequest) -> bool:
         """A chat completion."""
-        return request.path == f"{self.base_path}/chat/completions" and request.method == "POST"
+        return request.path == self._path and request.method == "POST"
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
