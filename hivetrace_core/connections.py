@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .engine.clients import LoopClients
 from .engine.portal import run_blocking
 from .errors import HiveTraceError, ModelError
+
+_inherited: Final[list[LoopClients[Any]]] = []
+"""Clients of the parent process that a forked child has copies of. They are kept for ever: their loops do not run here,
+and to close or collect them would take their sockets out of the selector that the parent shares with its child."""
 
 
 class Owner(Protocol):
@@ -74,15 +78,15 @@ class Connections:
         assert owner is not None, "a call is in progress"  # noqa: S101
         client = owner.make_client()
         if self._dropped is None:
-            self._dropped = weakref.finalize(owner, _close_left, self._clients)
+            self._dropped = weakref.finalize(owner, _close_left, self._clients, self._pid)
             self._dropped.atexit = False  # at the end of the process, the loops close what is left
         return client
 
     def _leave_parent(self) -> None:
-        # A forked child has the parent's clients, but their loops run there no more.
         if self._pid != os.getpid():
             if self._dropped is not None:
                 self._dropped.detach()
+            _inherited.append(self._clients)
             self._start()
 
 
@@ -103,6 +107,9 @@ def _closer(reference: weakref.ref[Owner]) -> Any:
     return close
 
 
-def _close_left(clients: LoopClients[Any]) -> None:
+def _close_left(clients: LoopClients[Any], pid: int) -> None:
+    if pid != os.getpid():
+        _inherited.append(clients)
+        return
     # In a thread: the garbage collector comes by at any moment, also while somebody holds a lock.
     threading.Thread(target=lambda: run_blocking(clients.aclose()), name="hivetrace-close", daemon=True).start()

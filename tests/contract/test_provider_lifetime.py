@@ -274,7 +274,7 @@ def test_a_client_that_cannot_be_closed_stops_nobody() -> None:
 
 
 FORKED = """
-import os, sys, time
+import gc, os, sys, time
 from tests_acme import AcmeModel
 
 model = AcmeModel("large", base_url=sys.argv[1], api_key="canary-sk-0123456789", max_concurrency=1)
@@ -293,6 +293,12 @@ if child == 0:
     os._exit(0)
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
+careless = os.fork()
+if careless == 0:
+    del model
+    gc.collect()
+    os._exit(0)
+os.waitpid(careless, 0)
 print("parent", model.invoke("after")["content"], flush=True)
 model.close()
 """

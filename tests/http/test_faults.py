@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import socket
+import ssl
 import traceback
 from typing import Any
 
@@ -236,6 +237,15 @@ def test_an_answer_of_exactly_the_limit_passes(play: Any) -> None:
     asyncio.run(main())
 
 
+def test_an_announced_length_over_the_limit_is_not_waited_for(play: Any) -> None:
+    async def main() -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n"
+        async with play.wire(head) as wire, play.client(wire.url) as client, asyncio.timeout(5):
+            assert (await failure(client)).kind == "response_format"
+
+    asyncio.run(main())
+
+
 def test_an_endless_answer_is_left_at_the_limit(play: Any) -> None:
     async def endless(_: Any, __: Any, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -326,12 +336,19 @@ def test_an_answer_that_nobody_asked_for_never_becomes_the_answer_to_the_next_re
     asyncio.run(main())
 
 
-def test_a_server_that_answers_before_it_reads_is_believed(play: Any) -> None:
-    """A full server may greet a new connection with an error."""
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_server_that_answers_before_it_reads_is_believed(play: Any, authority: Any, secure: bool) -> None:
+    """A full server may greet a new connection with an error; up to TLS 1.2 in one packet with the handshake's end."""
+    tls = authority.server() if secure else None
+    if tls is not None:
+        tls.maximum_version = ssl.TLSVersion.TLSv1_2
 
     async def main() -> None:
         busy = play.answer(b'{"busy": true}', status="503 Busy", headers=("Connection: close",))
-        async with play.wire(then_close(b""), greeting=busy) as wire, play.client(wire.url) as client:
+        async with (
+            play.wire(then_close(b""), greeting=busy, tls=tls) as wire,
+            play.client(wire.url, ca_bundle=authority.pem) as client,
+        ):
             async with asyncio.timeout(5):
                 reply = await client.post("/", {})
 
