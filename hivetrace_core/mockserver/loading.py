@@ -14,7 +14,7 @@ from ..config.limits import LARGEST_FILE
 from ..config.problems import Problems, Source
 from ..config.schema import kind_of
 from ..config.text_file import read_text, shown
-from ..config.validation import add_booleans, add_problems
+from ..config.validation import add_problems
 from ..config.yaml_tree import Tree, parse_yaml
 from ..errors import ConfigError
 from .dialect import Dialect
@@ -57,7 +57,6 @@ def _checked(tree: Tree, source: Source) -> Script:
     except ValidationError as exc:
         add_problems(problems, exc, at=(), schema=Script, data=tree.value)
         raise problems.error() from None
-    add_booleans(problems, tree.value, script, at=())
     problems.raise_if_any()
     script._source = source
     return script

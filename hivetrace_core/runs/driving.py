@@ -72,6 +72,8 @@ class ModelDriver:
         Raises:
             RunError: the journal cannot be written.
         """
+        if wanted.failed_before:
+            del self._counts["failed"]  # they are sent again, and counted when they end
         try:
             while True:
                 await self._pass(wanted)

@@ -66,7 +66,8 @@ class OutcomeRecorded:
         latency_s: Seconds of the last attempt, where one was made.
         input_tokens: As far as the provider said; else 0.
         output_tokens: The same.
-        counts: The model's recorded outcomes by now, those of earlier processes included.
+        counts: The model's recorded outcomes by now, those of earlier processes included; not the failed ones that
+            are being sent again.
     """
 
     label: str

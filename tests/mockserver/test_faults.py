@@ -159,6 +159,7 @@ def test_drop_next_answers_and_drops_the_next_request_which_no_rule_counts(serve
     assert answered.json == ANSWER
     assert again.json["finish"] == "blocked"
     assert [record.said for record in server.log] == ["drop_next", "drop_next", "blocked"]
+    assert server.stats()["in_flight"] == 0
 
 
 @pytest.mark.parametrize(("fault", "ends"), [("cut", EOFError), ("reset", ConnectionResetError)])

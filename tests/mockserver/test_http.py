@@ -223,6 +223,7 @@ def test_the_log_has_who_what_and_how_often_and_no_secret(serve: Serve, connect:
     assert len(third.prompt) == 1000
     assert abs(first.time - time.time()) < 60
     assert (first.headers["authorization"], first.headers["x-other"]) == ("***", "seen")
+    assert "x-other" not in second.headers
     assert stats["said"] == {"plain": {"answered": 1, "blocked": 2}}
     assert stats == server.stats()
     assert (stats["requests"], stats["connections"], stats["in_flight"]) == (3, 1, 0)
@@ -329,13 +330,41 @@ def test_a_server_is_started_once_and_has_no_port_before(serve: Serve, wire: Any
         _ = MockServer(dialects=[wire.plain]).port
 
 
-def test_a_slow_reader_is_waited_for(serve: Serve, connect: Connect, wire: Any) -> None:
-    server = serve({"text": "x" * 200_000})
+@pytest.mark.parametrize("delay", [0.0, 0.0005])
+def test_a_slow_reader_is_waited_for(serve: Serve, connect: Connect, wire: Any, delay: float) -> None:
+    server = serve({"text": "x" * 200_000, "delay": delay})
     client = connect(server)
 
     client.send(b"".join(wire.question() for _ in range(100)))
-    time.sleep(0.1)
+    time.sleep(0.4)
     before = server.stats()["requests"]
 
     assert [len(client.read().json["text"]) for _ in range(100)] == [200_000] * 100
     assert before < 100
+
+
+def test_requests_behind_one_that_hangs_are_not_read_without_end(serve: Serve, connect: Connect, wire: Any) -> None:
+    client = connect(serve({"rules": [{"fault": "hang"}]}))
+    client.sock.settimeout(0.3)
+
+    with pytest.raises(TimeoutError):
+        client.send(wire.question("x" * 10_000) * 3000)
+
+
+def test_what_hangs_ends_with_its_connection(serve: Serve, connect: Connect, wire: Any) -> None:
+    server = serve({"rules": [{"fault": "hang"}]})
+
+    def tasks() -> int:
+        return server._in_loop(lambda: len(asyncio.all_tasks()))
+
+    alone = tasks()
+    client = connect(server)
+    client.send(wire.question())
+    while tasks() == alone:
+        time.sleep(0.005)
+    client.sock.close()
+
+    deadline = time.monotonic() + 5
+    while tasks() != alone and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert tasks() == alone

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hivetrace_core import ConfigError
-from hivetrace_core.mockserver import MockServer, expected
+from hivetrace_core.mockserver import MockServer, Turn, expected, wait_headers
 
 Serve = Callable[..., MockServer]
 Connect = Callable[[MockServer], Any]
@@ -87,12 +87,24 @@ def test_a_text_can_repeat_the_prompt(serve: Serve, connect: Connect) -> None:
     assert client.ask("y").json["text"] == "default"
 
 
-def test_headers_of_a_rule_replace_equal_ones(serve: Serve, connect: Connect) -> None:
+def test_headers_of_a_rule_replace_equal_ones(serve: Serve, connect: Connect, wire: Any) -> None:
     rule = {"error": "rate_limit", "retry_after": 3, "headers": {"Retry-After": "soon", "X-Request-ID": "mine"}}
+    client = connect(serve({"rules": [rule]}))
 
-    reply = connect(serve({"rules": [rule]})).ask()
+    client.send(wire.question(headers=("Connection: close",)))
+    lines = client.rest().decode().lower().split("\r\n")
 
-    assert (reply.headers["retry-after"], reply.headers["x-request-id"]) == ("soon", "mine")
+    assert [line for line in lines if line.startswith(("retry-after", "x-request-id"))] == [
+        "retry-after: soon",
+        "x-request-id: mine",
+    ]
+
+
+@pytest.mark.parametrize("form", ["seconds", "ms"])
+def test_a_wait_is_never_told_too_short(form: Any) -> None:
+    told = wait_headers(Turn(outcome="failed", error="rate_limit", retry_after=0.0101, retry_after_form=form))
+
+    assert told == ({"retry-after": "0.011"} if form == "seconds" else {"retry-after-ms": "11"})
 
 
 @pytest.mark.parametrize(

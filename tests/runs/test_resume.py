@@ -109,9 +109,12 @@ class TestWhatIsSent:
 
         assert resume(folder, registry=registry).models[0].failed == 2
         assert Patient.calls == []
-        result = resume(folder, registry=registry, retry_failed=True)
+        heard: list[RunEvent] = []
+        result = resume(folder, registry=registry, retry_failed=True, listener=heard.append)
 
         assert Patient.calls == ["b", "d"]
+        last = [event for event in heard if isinstance(event, OutcomeRecorded)][-1]
+        assert last.counts == {"answered": 3, "failed": 1}
         assert [row["outcome"] for row in rows(result)] == ["answered", "answered", "answered", "failed"]
         assert [row["attempts"] for row in rows(result)] == [1, 2, 1, 2]
         assert execute(folder, "SELECT prompt_id, error_kind FROM history") == [(1, "bad_request"), (3, "server")]
