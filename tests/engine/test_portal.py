@@ -164,11 +164,20 @@ def test_code_that_stops_the_loop_does_not_stop_the_portal() -> None:
     assert run_blocking(stop()) == "went on"
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    # What runs in the background of a shell ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_main_thread() -> None:
     """What Ctrl-C does."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_cancels_the_task_and_lets_it_unwind_first() -> None:
     story = []
 
@@ -186,6 +195,7 @@ def test_ctrl_c_cancels_the_task_and_lets_it_unwind_first() -> None:
     assert story == ["unwound"]
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize(
     "call",
     [lambda work: run_blocking(work()), lambda work: run_fed(iter("ab"), lambda _: work())],
