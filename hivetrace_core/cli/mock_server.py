@@ -27,10 +27,10 @@ def command(script: Path | None, port: int) -> int:
         complain(f"not served: {problem}")
     with server:
         width = max(len(name) for name in server.providers)
-        click.echo(f"mock server on {server.address} (Ctrl-C stops it)")
-        for name in server.providers:
-            click.echo(f"{one_line(name):<{width}}  {visible(server.url(name))}")
         try:
+            click.echo(f"mock server on {server.address} (Ctrl-C stops it)")
+            for name in server.providers:
+                click.echo(f"{one_line(name):<{width}}  {visible(server.url(name))}")
             threading.Event().wait()
         except KeyboardInterrupt:
             click.echo()

@@ -179,7 +179,9 @@ class Executor:
             try:
                 async with clock:
                     response = await self._send(prepared, job)
-            except (Exception, SystemExit, asyncio.CancelledError) as exc:  # noqa: BLE001  # the model's code
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as exc:  # noqa: BLE001  # the model's code may raise anything
                 error = self.error(exc, job, expired=clock.expired(), timeout=timeout)
             else:
                 used = self.succeeded(job, response, began)

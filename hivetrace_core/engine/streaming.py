@@ -105,7 +105,9 @@ async def _next(executor: Executor, job: Job, chunks: AsyncIterator[dict[str, An
             return await anext(chunks)
     except StopAsyncIteration:
         raise ModelError("The stream ended before the answer did", kind="connection") from None
-    except (Exception, SystemExit, asyncio.CancelledError) as exc:  # noqa: BLE001  # the model's code
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as exc:  # noqa: BLE001  # the model's code may raise anything
         raise executor.error(exc, job, expired=clock.expired(), timeout=executor.timeout) from None
 
 

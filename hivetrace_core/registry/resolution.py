@@ -160,7 +160,7 @@ class Resolved:
             model = as_model(model_class(**arguments))
         except HiveTraceError:
             raise
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             cause = Redactor(secret_values(arguments)).text(message_text(exc))
             raise ConfigError(f"{model_class.__name__} of {self.owner} could not be created: {cause}.") from exc
         if isinstance(model, ProviderModel):

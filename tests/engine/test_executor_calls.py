@@ -321,6 +321,7 @@ class UnprintableError(Exception):
         (ValueError("wrong"), "ValueError: wrong"),
         (ZeroDivisionError(), "ZeroDivisionError"),
         (SystemExit(3), "SystemExit: 3"),
+        (type("OddError", (BaseException,), {})("odd"), "OddError: odd"),
         (UnprintableError(), "UnprintableError"),
         (RecursionError("deep"), "RecursionError: deep"),
         (MemoryError(), "MemoryError"),

@@ -220,3 +220,15 @@ def test_a_class_without_a_readable_signature_is_simply_called() -> None:
     assert make(registry, name="odd").invoke("x") == {"content": "odd"}
     with pytest.raises(ConfigError, match="could not be created: TypeError"):
         make(registry, {"x": 1}, name="odd")
+
+
+def test_a_constructor_that_exits_does_not_end_the_process() -> None:
+    class Exits(Base):
+        def __init__(self) -> None:
+            raise SystemExit(0)
+
+    registry = Registry()
+    registry.register("exits", Exits)
+
+    with pytest.raises(ConfigError, match="Exits of .* could not be created"):
+        registry.resolve(model=None, name="exits").build()

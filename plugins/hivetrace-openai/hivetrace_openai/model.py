@@ -97,7 +97,18 @@ class OpenAIModel(ChatCompletionsModel[OpenAIOptions]):
 
     def classify(self, reply: Reply) -> ModelResponse:
         """See `outcomes.classify_openai`."""
-        return outcomes.classify_openai(reply)
+        try:
+            return outcomes.classify_openai(reply)
+        except ModelError as error:
+            if error.kind == "authentication" and not self._sends_credential():
+                hint = "no key was sent: OPENAI_API_KEY goes to OpenAI's own hosts only, so pass api_key=..."
+                error.message = f"{self.options.base_url} answered {reply.status} ({hint})"
+                error.args = (error.message,)
+            raise
+
+    def _sends_credential(self) -> bool:
+        options = self.options
+        return bool(options.auth_headers() or options.azure_ad_token_provider or options.extra_headers)
 
     def _completions_path(self) -> str:
         return self.options.path()

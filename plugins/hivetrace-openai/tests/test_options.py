@@ -9,7 +9,7 @@ from hivetrace_openai import OpenAIModel, OpenRouterModel, SberCloudModel
 from hivetrace_openai.model import wire_message
 from hivetrace_openai.options import OpenAIOptions, OpenRouterOptions
 
-from hivetrace_core import ConfigError, Message
+from hivetrace_core import ConfigError, Message, ModelError, Reply
 
 OPENAI_ENVIRONMENT = {
     "OPENAI_API_KEY": "sk-from-the-environment",
@@ -176,3 +176,15 @@ def test_images_are_spelt_as_the_wire_wants_them() -> None:
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
         {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "low"}},
     ]
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_refusal_of_a_request_without_a_key_says_that_none_was_sent() -> None:
+    model = OpenAIModel(model="m", base_url="http://127.0.0.1:9/v1")
+
+    with pytest.raises(ModelError, match="no key was sent.*api_key=") as caught:
+        model.classify(Reply({"error": {"message": "Incorrect API key"}}, 401))
+
+    assert caught.value.kind == "authentication"
+    with pytest.raises(ModelError, match="check the key"):
+        OpenAIModel(model="m").classify(Reply({"error": {"message": "Incorrect API key"}}, 401))

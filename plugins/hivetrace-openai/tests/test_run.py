@@ -130,5 +130,6 @@ def test_a_wrong_key_costs_one_request_and_the_rest_stays_pending(
 
     assert done.returncode == 3
     assert requests == 1
+    assert b"check the key" in done.stdout + done.stderr
     assert b"hivetrace" in done.stdout + done.stderr
     assert b"sk-wrong" not in done.stdout + done.stderr
