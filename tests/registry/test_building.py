@@ -230,5 +230,5 @@ def test_a_constructor_that_exits_does_not_end_the_process() -> None:
     registry = Registry()
     registry.register("exits", Exits)
 
-    with pytest.raises(ConfigError, match="Exits of .* could not be created"):
+    with pytest.raises(ConfigError, match=r"Exits of .* could not be created"):
         registry.resolve(model=None, name="exits").build()

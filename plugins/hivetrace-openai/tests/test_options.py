@@ -182,7 +182,7 @@ def test_images_are_spelt_as_the_wire_wants_them() -> None:
 def test_a_refusal_of_a_request_without_a_key_says_that_none_was_sent() -> None:
     model = OpenAIModel(model="m", base_url="http://127.0.0.1:9/v1")
 
-    with pytest.raises(ModelError, match="no key was sent.*api_key=") as caught:
+    with pytest.raises(ModelError, match=r"no key was sent.*api_key=") as caught:
         model.classify(Reply({"error": {"message": "Incorrect API key"}}, 401))
 
     assert caught.value.kind == "authentication"
