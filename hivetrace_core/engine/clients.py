@@ -7,6 +7,7 @@ notebooks, one `asyncio.run` after another) therefore keeps one client for each,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -104,7 +105,7 @@ class LoopClients(Generic[C]):
         elsewhere = [closing for entry in entries if entry.loop is not here and (closing := _close_in_its_loop(entry))]
         for entry in entries:
             if entry.loop is here:
-                await entry.lifetime.aclose()
+                await _aclose(entry.lifetime)
         if elsewhere:
             await asyncio.wait(elsewhere, timeout=_PATIENCE_S)
 
@@ -123,4 +124,5 @@ def _close_in_its_loop(entry: _Entry[Any]) -> asyncio.Future[None] | None:
 
 
 async def _aclose(lifetime: AsyncGenerator[Any, None]) -> None:
-    await lifetime.aclose()
+    with contextlib.suppress(RuntimeError):  # its loop is ending and closes it already
+        await lifetime.aclose()

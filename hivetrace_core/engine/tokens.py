@@ -39,6 +39,26 @@ def used_tokens(response: Mapping[str, Any]) -> int | None:
 
 
 def _bytes(value: Any) -> int:
+    """Bytes of the text inside a prompt."""
+    if type(value) is str:
+        return _length(value)
+    if type(value) is list:
+        # The common prompt, a few messages of plain text, costs no walk through it.
+        total = 0
+        for message in value:
+            content = message.get("content") if type(message) is dict and len(message) == 2 else None
+            if type(content) is not str or "role" not in message:
+                return _deep_bytes(value)
+            total += _length(content)
+        return total
+    return _deep_bytes(value)
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _deep_bytes(value: Any) -> int:
     """Bytes of the text inside, at any depth; also of a custom model's odd prompts, which may contain themselves."""
     total = 0
     stack = [value]
@@ -46,7 +66,7 @@ def _bytes(value: Any) -> int:
     while stack:
         value = stack.pop()
         if isinstance(value, str):
-            total += len(value.encode("utf-8", "surrogatepass"))
+            total += _length(value)
         elif isinstance(value, (list, tuple, Mapping)) and id(value) not in seen:
             seen.add(id(value))
             if isinstance(value, Mapping):

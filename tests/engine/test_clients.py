@@ -252,6 +252,37 @@ def test_a_client_that_hangs_when_it_is_closed_is_left_after_a_while() -> None:
     assert run(main()) == module._PATIENCE_S
 
 
+def test_a_client_that_its_ending_loop_closes_already_is_left_to_it(clients: LoopClients[Client]) -> None:
+    ready, asked = threading.Event(), threading.Event()
+    unheard: list[dict[str, Any]] = []
+    elsewhere: list[Client] = []
+
+    async def other() -> None:
+        elsewhere.append(await clients.get())
+        ending = asyncio.create_task(asyncio.get_running_loop().shutdown_asyncgens())
+        ready.set()
+        assert asked.wait(60)  # busy at this very moment
+        await ending
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+        closing = asyncio.create_task(clients.aclose())
+        await asyncio.sleep(0)
+        asked.set()
+        await closing
+        del closing
+        gc.collect()
+
+    thread = threading.Thread(target=asyncio.run, args=(other(),))
+    thread.start()
+    assert ready.wait(60)
+    asyncio.run(main())
+    thread.join(60)
+
+    assert elsewhere[0].closed == 1
+    assert unheard == []
+
+
 def test_a_loop_that_ends_while_a_client_is_being_closed_lets_it_finish(clients: LoopClients[Client]) -> None:
     closing: list[asyncio.Task[None]] = []
 
