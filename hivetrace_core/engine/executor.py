@@ -303,6 +303,8 @@ class Executor:
             error.retry_after = None
         error.message = self._redactor.text(str(error.message))
         error.args = (error.message,)
+        error.code = None if error.code is None else self._redactor.text(str(error.code))
+        error.request_id = None if error.request_id is None else self._redactor.text(str(error.request_id))
 
     def _tripped(self) -> bool:
         return self.breaker.tripped is not None

@@ -83,7 +83,7 @@ def test_an_error_repeats_no_secret(spelt: str, kind: Any, caplog: pytest.LogCap
     def raised(text: str) -> Exception:
         if kind == "unexpected":
             return ValueError(f"Incorrect API key provided: {text}")
-        return ModelError(f"Incorrect API key provided: {text}", kind=kind, status=401)
+        return ModelError(f"Incorrect API key provided: {text}", kind=kind, status=401, code=text, request_id=text)
 
     model = hooli(spelt, raises=raised)
     model.observers = Observers(finished=(events.append,))

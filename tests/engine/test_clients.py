@@ -283,6 +283,30 @@ def test_a_client_that_its_ending_loop_closes_already_is_left_to_it(clients: Loo
     assert unheard == []
 
 
+def test_a_client_whose_owner_is_gone_before_its_loop_could_close_it_is_closed_all_the_same() -> None:
+    made: list[Client] = []
+    collecting: list[asyncio.Task[None]] = []
+
+    async def collect() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:  # all tasks have been cancelled: the one that closes among them, before it began
+            for _ in range(3):
+                await asyncio.sleep(0)
+                gc.collect()
+
+    async def main() -> None:
+        owner = LoopClients(maker(made), close)
+        await owner.get()
+        collecting.append(asyncio.create_task(collect()))
+        await asyncio.sleep(0)
+        run_blocking(owner.aclose())
+
+    asyncio.run(main())
+
+    assert made[0].closed == 1
+
+
 def test_a_loop_that_ends_while_a_client_is_being_closed_lets_it_finish(clients: LoopClients[Client]) -> None:
     closing: list[asyncio.Task[None]] = []
 

@@ -15,6 +15,7 @@ from hivetrace_core.engine.dispatch import Job
 from hivetrace_core.engine.events import Observers, RequestFinished, RequestStarted, RetryScheduled
 from hivetrace_core.engine.executor import CANARY_PATIENCE_S
 from hivetrace_core.errors import ModelError
+from hivetrace_core.responses import Reply
 
 from .fakes import Diary, Target, answer, batch, error, executor
 from .virtual_time import now, run
@@ -47,6 +48,23 @@ def test_the_latency_of_a_failed_prompt_is_that_of_its_last_attempt() -> None:
         return await batch(executor(Target({"p": [3, error("bad_request")]})), ["p"])
 
     assert run(main())[0]["response_metadata"]["latency_s"] == 3
+
+
+def test_the_raw_reply_of_an_earlier_attempt_is_not_taken_for_that_of_the_last() -> None:
+    async def send(prompt: Any, job: Job) -> dict[str, Any]:
+        if job.attempts == 1:
+            job.reply = Reply({"busy": True}, status=503)
+            raise error("server")
+        raise error("connection", retryable=False)
+
+    async def main() -> Job:
+        (job,) = [job async for job in executor(send).jobs(["p"], width=1)]
+        return job
+
+    job = run(main())
+
+    assert job.result["error"]["kind"] == "connection"
+    assert job.reply is None
 
 
 def test_a_numbered_source_gives_the_index_of_results_and_events() -> None:

@@ -77,6 +77,18 @@ def test_tokens_are_estimated_from_the_text_of_a_prompt_and_the_expected_answer(
     assert estimate_tokens("a") == 4 + 256
 
 
+@given(st.lists(st.tuples(st.sampled_from(["user", "system"]), st.text()), max_size=4))
+@settings(deadline=None, max_examples=50)
+def test_a_plain_conversation_is_estimated_like_any_other(turns: list[tuple[str, str]]) -> None:
+    plain = [{"role": role, "content": text} for role, text in turns]
+    parts = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    extended = [*plain, {"role": "user", "content": "x" * 40, "name": "y" * 40}]
+
+    assert estimate_tokens(plain) == estimate_tokens(parts) == estimate_tokens(tuple(plain))
+    assert estimate_tokens(extended) == estimate_tokens(tuple(extended))
+    assert estimate_tokens([{"content": "x" * 40, "text": "y" * 40}], answer=0) == 20 + 4
+
+
 def test_images_and_the_names_of_things_are_no_text() -> None:
     messages = [
         {
