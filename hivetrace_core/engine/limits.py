@@ -24,22 +24,36 @@ MARGIN: Final = 0.01
 CATCH_UP_S: Final = 0.25
 """Requests that were due this long ago may still follow closely, so that late timers do not cost throughput."""
 
+GRAIN_S: Final = 0.1
+"""The window of tokens is kept in pieces of this length, so that its size does not follow the rate."""
+
 _MINUTE: Final = 60.0
 _POLL_S: Final = 0.05  # refunds can make room for tokens earlier than foreseen
 _ASK_S: Final = 1.0
 
 
+class _Bucket:
+    """Tokens of requests that were admitted close together; they leave the window with the last of them."""
+
+    __slots__ = ("at", "began", "tokens")
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.at = began
+        self.tokens = 0
+
+
 class Lease:
     """One admitted request: what it holds until it is given back."""
 
-    __slots__ = ("at", "tokens")
+    __slots__ = ("bucket", "tokens")
 
-    def __init__(self, at: float, tokens: int) -> None:
-        self.at = at
+    def __init__(self, bucket: _Bucket | None, tokens: int) -> None:
+        self.bucket = bucket
         self.tokens = tokens
 
 
-_FREE: Final = Lease(0.0, 0)
+_FREE: Final = Lease(None, 0)
 
 
 class Limits:
@@ -69,7 +83,7 @@ class Limits:
         self._lock = threading.RLock()  # reentrant for the same reason as in `Slots`
         self._due = 0.0
         self._pause_until = 0.0
-        self._window: deque[Lease] = deque()
+        self._window: deque[_Bucket] = deque()
         self._tokens = 0
 
     def try_enter(self, tokens: int = 0) -> Lease | None:
@@ -127,12 +141,14 @@ class Limits:
             tokens: What it really used, where the provider said so: the difference to the estimate is refunded (or
                 charged). None leaves the estimate in force.
         """
-        if tokens is not None and self.tpm is not None and lease is not _FREE:
-            tokens = max(tokens, 0)
+        bucket = lease.bucket
+        if tokens is not None and bucket is not None:
+            difference = max(tokens, 0) - lease.tokens
             with self._lock:
-                if self._window and lease.at >= self._window[0].at:
-                    self._tokens += tokens - lease.tokens
-                lease.tokens = tokens
+                bucket.tokens += difference
+                lease.tokens += difference
+                if self._window and bucket.at >= self._window[0].at:
+                    self._tokens += difference
         if self._slots is not None:
             self._slots.release()
 
@@ -161,11 +177,15 @@ class Limits:
                     return None, min(max(wait, 0.001), _POLL_S)
             if self._spacing:
                 self._due = max(self._due, now - CATCH_UP_S) + self._spacing
-            lease = Lease(now, tokens)
-            if self.tpm is not None:
-                self._window.append(lease)
-                self._tokens += tokens
-            return lease, 0.0
+            if self.tpm is None:
+                return _FREE, 0.0
+            if not self._window or now - self._window[-1].began >= GRAIN_S:
+                self._window.append(_Bucket(now))
+            bucket = self._window[-1]
+            bucket.at = now
+            bucket.tokens += tokens
+            self._tokens += tokens
+            return Lease(bucket, tokens), 0.0
 
     def _forget(self, now: float) -> None:
         horizon = now - _MINUTE * (1 + MARGIN)
