@@ -75,7 +75,7 @@ class Connections:
 
     def _make(self) -> Any:
         owner = self._owner()
-        assert owner is not None, "a call is in progress"  # noqa: S101
+        assert owner is not None, "a call is in progress"  # noqa: S101  # every caller holds one
         client = owner.make_client()
         if self._dropped is None:
             self._dropped = weakref.finalize(owner, _close_left, self._clients, self._pid)
