@@ -65,6 +65,8 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "hivetrace_core", "tests/typing/api.py", "examples/custom_model.py")
     for path in DISTRIBUTIONS:
         session.run("mypy", str(path / path.name.replace("-", "_")))
+    for api in sorted(ROOT.glob("plugins/*/tests/typing/api.py")):
+        session.run("mypy", str(api))
 
 
 @nox.session

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from .messages import Message, Messages, Prompt, normalize, text_of
     from .options import ModelOptions, SecretStr, from_env
+    from .params import ModelParams
     from .provider import ProviderModel
     from .registry import create_model, register_model
     from .registry.hookspecs import hookimpl
@@ -64,6 +65,7 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelOptions",
+    "ModelParams",
     "ModelResponse",
     "ModelSpec",
     "NameConflictError",
@@ -111,6 +113,7 @@ _HOMES: dict[str, str] = {
     "Messages": "messages",
     "Model": "contract",
     "ModelOptions": "options",
+    "ModelParams": "params",
     "ModelSpec": "registry.spec",
     "Prompt": "messages",
     "ProviderModel": "provider",

@@ -23,7 +23,7 @@ from . import _pydantic  # noqa: F401  # before the first schema
 from .errors import ConfigError
 from .redaction import Redactor, mask_params, secret_values
 
-__all__ = ["ModelOptions", "SecretStr", "from_env", "validation_problems"]
+__all__ = ["ModelOptions", "SecretStr", "env_names", "from_env", "validation_problems"]
 
 
 def from_env(*names: str, default: Any = None, description: str | None = None) -> Any:
@@ -40,7 +40,8 @@ def from_env(*names: str, default: Any = None, description: str | None = None) -
     )
 
 
-def _env_names(field: FieldInfo) -> list[str]:
+def env_names(field: FieldInfo) -> list[str]:
+    """The environment variables of an option made by `from_env`."""
     extra = field.json_schema_extra
     names = extra.get("env") if isinstance(extra, dict) else None
     return [str(name) for name in names] if isinstance(names, list) else []
@@ -76,7 +77,7 @@ class ModelOptions(BaseModel):
             return values
         filled = dict(values)
         for name, field in cls.model_fields.items():
-            if filled.get(name) is None and (env := _env_names(field)):
+            if filled.get(name) is None and (env := env_names(field)):
                 value = next((os.environ[e] for e in env if os.environ.get(e)), None)
                 if value is not None:
                     filled[name] = value
@@ -92,7 +93,7 @@ class ModelOptions(BaseModel):
         # A field's own error, not one of the whole model: then a misspelt name is reported beside it.
         if value is None and info.field_name is not None:
             field = cls.model_fields[info.field_name]
-            if (env := _env_names(field)) and not _admits_none(field):
+            if (env := env_names(field)) and not _admits_none(field):
                 name = info.field_name
                 raise ValueError(f"{name} is missing: pass {name}=... or set {' or '.join(env)}")
         return value
@@ -125,7 +126,7 @@ class ModelOptions(BaseModel):
         except ValidationError as exc:
             problems = "; ".join(text for _, text in validation_problems(exc, cls))
             # A validator of the author's may quote what it got.
-            environment = [os.environ.get(env, "") for field in cls.model_fields.values() for env in _env_names(field)]
+            environment = [os.environ.get(env, "") for field in cls.model_fields.values() for env in env_names(field)]
             problems = Redactor([*secret_values(values), *environment]).text(problems)
             raise ConfigError(f"{where}: {problems}{'' if problems.endswith('?') else '.'}") from None
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from .client import JsonHttp
 from .failures import transport_error
 from .options import HttpOptions
+from .params import HttpParams
 from .statuses import error_kind_for_status
 from .streams import ReplyStream, ServerEvent
 from .waits import MAX_WAIT_S, duration, wait_seconds
@@ -24,6 +25,7 @@ from .waits import MAX_WAIT_S, duration, wait_seconds
 __all__ = [
     "MAX_WAIT_S",
     "HttpOptions",
+    "HttpParams",
     "JsonHttp",
     "ReplyStream",
     "ServerEvent",

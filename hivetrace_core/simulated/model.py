@@ -9,9 +9,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Unpack
 
 from ..engine.tokens import estimate_tokens
 from ..messages import Messages, text_of
@@ -19,6 +19,7 @@ from ..provider import ProviderModel
 from ..responses import ModelResponse, Reply, ResponseChunk
 from . import outcomes
 from .options import RateLimit, Rule, SimulatedOptions
+from .params import SimulatedParams
 
 _WINDOW_S: Final = 60.0
 _NORMAL: Final = NormalDist()
@@ -47,34 +48,8 @@ class SimulatedModel(ProviderModel[SimulatedOptions]):
 
     provider = "simulated"
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            model: str | None = None,
-            *,
-            seed: int = 0,
-            latency: float = 0.0,
-            latency_sigma: float = 0.0,
-            rules: Sequence[Rule | Mapping[str, Any]] = (),
-            rate_limit: RateLimit | Mapping[str, Any] | None = None,
-            max_tokens: int | None = None,
-            batch_size: int = 16,
-            max_concurrency: int | None = None,
-            rpm: float | None = None,
-            tpm: float | None = None,
-            timeout: float | None = 120.0,
-            max_attempts: int = 5,
-            deadline: float | None = 600.0,
-        ) -> None: ...
-
-    else:
-
-        def __init__(self, model=None, **options):
-            super().__init__(model, **options)
-            self._prepare()
-
-    def _prepare(self) -> None:
+    def __init__(self, model: str | None = None, **options: Unpack[SimulatedParams]) -> None:
+        super().__init__(model, **options)
         self._rules = [(rule, re.compile(rule.match) if rule.match else None) for rule in self.options.rules]
         self._tries: dict[tuple[int, bytes], int] = {}
         self._gate = _Gate(self.options.rate_limit) if self.options.rate_limit else None

@@ -107,5 +107,5 @@ class SimulatedOptions(ModelOptions):
         default=0.0, ge=0, le=5, description="Spread of a lognormal latency; 0 for a constant."
     )
     rules: list[Rule] = Field(default_factory=list, description="Without a rule that applies, the target answers.")
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimit | None = Field(default=None, description="What exceeds it is turned away with a 429.")
     max_tokens: int | None = Field(default=None, ge=1, description="Longer answers are truncated to so many words.")

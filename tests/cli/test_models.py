@@ -64,3 +64,36 @@ def test_check_is_content_with_plugins_that_work(hivetrace: Command, plugins: di
     assert done.returncode == 0
     assert statuses(done.stdout)["parrot", "hivetrace-good"] == "ok"
     assert "Repeats \\x1b[31mred" in done.stdout
+
+
+def test_a_name_shows_what_its_model_takes(hivetrace: Command) -> None:
+    done = hivetrace("models", "simulated")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("hivetrace-core:simulated: Embedded target")
+    rows = {line.split()[0]: " ".join(line.split()) for line in done.stdout.splitlines()[1:]}
+    assert rows["latency_sigma"].startswith("latency_sigma float 0 to 5 0.0 Spread")
+    assert rows["deadline"].startswith("deadline float > 0 600.0 Seconds")
+
+
+def test_options_are_known_without_the_model_class(hivetrace: Command, plugins: dict[str, str]) -> None:
+    done = hivetrace("models", "hivetrace-good:parrot", env=plugins)
+
+    assert done.returncode == 0
+    assert "does not describe them" in done.stdout
+    assert "Repeats \\x1b[31mred" in done.stdout
+
+
+def test_a_misspelt_name_is_met_with_the_one_that_was_meant(hivetrace: Command) -> None:
+    done = hivetrace("models", "simulatd")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Did you mean 'simulated'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_only_the_list_can_be_checked(hivetrace: Command) -> None:
+    done = hivetrace("models", "--check", "simulated")
+
+    assert done.returncode == 1
+    assert "leave out NAME" in done.stderr

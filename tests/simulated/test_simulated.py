@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import inspect
 import json
 import math
 import time
@@ -290,18 +289,6 @@ def test_a_wrong_option_is_named(options: dict[str, Any], says: str) -> None:
 
 def test_a_failing_rule_may_name_the_outcome_as_well() -> None:
     assert simulated(rules=[{"error": "quota", "outcome": "failed"}]).options.rules[0].fails
-
-
-def test_the_editors_signature_and_the_options_agree() -> None:
-    source = inspect.getsource(SimulatedModel)
-    signature = source[source.index("def __init__(") : source.index(") -> None: ...")]
-    lines = [line.strip().rstrip(",") for line in signature.splitlines() if ": " in line]
-    written = {line.partition(":")[0]: line.partition(" = ")[2] for line in lines}
-
-    assert set(written) == set(SimulatedOptions.model_fields)
-    for name, field in SimulatedOptions.model_fields.items():
-        if name not in ("model", "rules"):
-            assert written[name] == repr(field.get_default(call_default_factory=True)), name
 
 
 # Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from hivetrace_core import Message, Messages, ModelError, ModelResponse, ProviderModel, Reply, ResponseChunk
 from hivetrace_core.http import JsonHttp
@@ -13,6 +13,7 @@ from hivetrace_core.http import JsonHttp
 from . import outcomes
 from .assembly import Assembly
 from .options import ChatOptions, OpenAIOptions, OpenRouterOptions, SberCloudOptions
+from .params import OpenAIParams, OpenRouterParams, SberCloudParams
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -95,6 +96,9 @@ class OpenAIModel(ChatCompletionsModel[OpenAIOptions]):
 
     provider = "openai"
 
+    def __init__(self, model: str | None = None, **options: Unpack[OpenAIParams]) -> None:
+        super().__init__(model, **options)
+
     def classify(self, reply: Reply) -> ModelResponse:
         """See `outcomes.classify_openai`."""
         try:
@@ -139,6 +143,9 @@ class OpenRouterModel(ChatCompletionsModel[OpenRouterOptions]):
 
     provider = "openrouter"
 
+    def __init__(self, model: str | None = None, **options: Unpack[OpenRouterParams]) -> None:
+        super().__init__(model, **options)
+
     def classify(self, reply: Reply) -> ModelResponse:
         """See `outcomes.classify_openrouter`."""
         return outcomes.classify_openrouter(reply)
@@ -148,6 +155,9 @@ class SberCloudModel(ChatCompletionsModel[SberCloudOptions]):
     """Cloud.ru Foundation Models."""
 
     provider = "sbercloud"
+
+    def __init__(self, model: str | None = None, **options: Unpack[SberCloudParams]) -> None:
+        super().__init__(model, **options)
 
     def classify(self, reply: Reply) -> ModelResponse:
         """See `outcomes.classify_sbercloud`."""

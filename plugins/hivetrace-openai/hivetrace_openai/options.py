@@ -24,19 +24,25 @@ class ChatOptions(HttpOptions):
 
     model: str = Field(min_length=1, description="The provider's own model id.")
     temperature: float | None = Field(default=None, ge=0, description="0 to 2; reasoning models take only the default.")
-    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1, description="Probability mass to sample from.")
     max_tokens: int | None = Field(default=None, ge=1, description="Longest answer, reasoning included, in tokens.")
     stop: str | list[str] | None = Field(default=None, description="Up to 4 strings that end the answer.")
     seed: int | None = Field(default=None, description="Best effort at repeatable answers.")
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="Against tokens that occurred at all."
+    )
+    frequency_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="Against tokens, by how often they occurred."
+    )
     logit_bias: dict[str, float] | None = Field(default=None, description="Token id to bias, -100 to 100.")
-    logprobs: bool | None = None
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    logprobs: bool | None = Field(default=None, description="Log probabilities of the tokens, in the raw reply.")
+    top_logprobs: int | None = Field(default=None, ge=0, le=20, description="Alternatives per token; needs logprobs.")
     response_format: dict[str, Any] | None = Field(default=None, description="JSON mode or a JSON schema.")
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
+    tools: list[dict[str, Any]] | None = Field(default=None, description="Functions that the model may call.")
+    tool_choice: str | dict[str, Any] | None = Field(
+        default=None, description="none, auto, required, or the one to call."
+    )
+    parallel_tool_calls: bool | None = Field(default=None, description="Whether one answer may have several calls.")
     reasoning_effort: str | None = Field(default=None, description="none, minimal, low, medium, high, xhigh or max.")
 
     request_fields: ClassVar[tuple[str, ...]] = (
@@ -91,10 +97,12 @@ class OpenAIOptions(ChatOptions):
     project: str | None = Field(default=None, description="OPENAI_PROJECT_ID for OpenAI itself.")
     max_completion_tokens: int | None = Field(default=None, ge=1, description="As max_tokens, under this name only.")
     verbosity: str | None = Field(default=None, description="low, medium or high.")
-    service_tier: str | None = None
-    safety_identifier: str | None = Field(default=None, max_length=128)
-    prompt_cache_key: str | None = None
-    store: bool | None = None
+    service_tier: str | None = Field(default=None, description="auto, default, flex or priority.")
+    safety_identifier: str | None = Field(
+        default=None, max_length=128, description="Stable pseudonym of the end user, for abuse detection."
+    )
+    prompt_cache_key: str | None = Field(default=None, description="Groups requests that share a prefix.")
+    store: bool | None = Field(default=None, description="Whether OpenAI keeps the answer for later retrieval.")
     moderation: dict[str, Any] | None = Field(default=None, description="OpenAI's own moderation of the request.")
     azure_endpoint: str | None = Field(
         default=None, description="https://NAME.openai.azure.com; AZURE_OPENAI_ENDPOINT where api_version is given."
@@ -172,16 +180,26 @@ class OpenAIOptions(ChatOptions):
 class OpenRouterOptions(ChatOptions):
     """OpenRouter."""
 
-    base_url: str = OPENROUTER_BASE_URL
-    api_key: SecretStr = from_env("OPENROUTER_API_KEY")
-    top_k: int | None = Field(default=None, ge=0)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    top_a: float | None = Field(default=None, ge=0, le=1)
-    repetition_penalty: float | None = Field(default=None, ge=0, le=2)
+    base_url: str = Field(default=OPENROUTER_BASE_URL, description="Another gateway with the same interface.")
+    api_key: SecretStr = from_env("OPENROUTER_API_KEY", description="Bearer key")
+    top_k: int | None = Field(default=None, ge=0, description="Most likely tokens to sample from; 0 for all.")
+    min_p: float | None = Field(
+        default=None, ge=0, le=1, description="Least probability, relative to the likeliest token."
+    )
+    top_a: float | None = Field(
+        default=None, ge=0, le=1, description="As min_p, by the square of the likeliest token's probability."
+    )
+    repetition_penalty: float | None = Field(
+        default=None, ge=0, le=2, description="Against tokens of prompt and answer; 1 for none."
+    )
     models: list[str] | None = Field(default=None, description="Fallbacks, in order.")
-    provider: dict[str, Any] | None = Field(default=None, description="Routing: order, only, allow_fallbacks, ...")
+    provider: dict[str, Any] | None = Field(
+        default=None, description="Routing: order, only, allow_fallbacks and others."
+    )
     reasoning: dict[str, Any] | None = Field(default=None, description="effort or max_tokens, exclude, enabled.")
-    plugins: list[dict[str, Any]] = Field(default_factory=list)
+    plugins: list[dict[str, Any]] = Field(
+        default_factory=list, description="Of OpenRouter, such as web search; see also context_compression."
+    )
     context_compression: bool = Field(
         default=False, description="True lets OpenRouter cut the middle out of long prompts for small models."
     )
@@ -222,10 +240,12 @@ class OpenRouterOptions(ChatOptions):
 class SberCloudOptions(ChatOptions):
     """Cloud.ru Foundation Models."""
 
-    base_url: str = SBERCLOUD_BASE_URL
-    api_key: SecretStr = from_env("SBER_CLOUD_API_KEY")
+    base_url: str = Field(default=SBERCLOUD_BASE_URL, description="Another address of the service.")
+    api_key: SecretStr = from_env("SBER_CLOUD_API_KEY", description="Bearer key")
     top_k: int | None = Field(default=None, ge=0, description="Of open-weight models; not documented by the service.")
-    repetition_penalty: float | None = Field(default=None, ge=0, le=2)
+    repetition_penalty: float | None = Field(
+        default=None, ge=0, le=2, description="Against tokens of prompt and answer; 1 for none."
+    )
 
     request_fields: ClassVar[tuple[str, ...]] = (*ChatOptions.request_fields, "top_k", "repetition_penalty")
 
