@@ -22,6 +22,7 @@ from .dispatch import Again, Job, dispatch
 from .events import Observers, RequestFinished, RequestStarted, RetryScheduled, notify
 from .limits import Lease, Limits
 from .retry import RetryPolicy
+from .timeouts import Timeouts
 
 SINGLE: Final = -1
 """Index of a job that belongs to no batch."""
@@ -102,8 +103,9 @@ class Executor:
         """
         job = Job(SINGLE, prompt)
         job.cancels = cancels()
+        timeouts = Timeouts()
         while True:
-            result = await self._step(job, None, None)
+            result = await self._step(job, timeouts)
             if type(result) is Again:
                 await asyncio.sleep(result.delay)
             elif job.last_error is not None:
@@ -132,12 +134,14 @@ class Executor:
             canary: The first request goes alone until its attempt is over, so that a dead key costs one request.
         """
         self.breaker.rearm()
-        step = partial(self._step, recorder=recorder, canary=_Canary() if canary else None)
+        step = partial(self._step, timeouts=Timeouts(), recorder=recorder, canary=_Canary() if canary else None)
         if self._max_width is not None:
             width = min(width, self._max_width)
         return dispatch(prompts, step, width=width, ordered=ordered, numbered=numbered)
 
-    async def _step(self, job: Job, recorder: Recorder | None, canary: _Canary | None) -> dict[str, Any] | Again:
+    async def _step(
+        self, job: Job, timeouts: Timeouts, recorder: Recorder | None = None, canary: _Canary | None = None
+    ) -> dict[str, Any] | Again:
         """One attempt of one prompt: a response (failed ones included), or when to try again."""
         if canary is not None and not canary.over:
             await canary.turn()
@@ -148,12 +152,14 @@ class Executor:
                 prepared = self.prepare(job.item)
             except Exception as exc:  # noqa: BLE001  # a prompt may be anything; it fails alone
                 return self._failed(job, self.understood(exc))
-            return await self._attempt(job, prepared, recorder)
+            return await self._attempt(job, prepared, timeouts, recorder)
         finally:
             if canary is not None:
                 canary.end(sent=job.attempts > 0)
 
-    async def _attempt(self, job: Job, prepared: Any, recorder: Recorder | None) -> dict[str, Any] | Again:
+    async def _attempt(
+        self, job: Job, prepared: Any, timeouts: Timeouts, recorder: Recorder | None
+    ) -> dict[str, Any] | Again:
         tokens = self._estimate(prepared) if self._estimate is not None else 0
         lease = self.limits.try_enter(tokens)
         if lease is None:
@@ -175,14 +181,14 @@ class Executor:
                 await recorder.started(job)
             began = self.begin(job)
             used = None
-            clock = asyncio.timeout(timeout)
+            clock = timeouts.limit(timeout)
             try:
-                async with clock:
+                with clock:
                     response = await self._send(prepared, job)
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as exc:  # noqa: BLE001  # the model's code may raise anything
-                error = self.error(exc, job, expired=clock.expired(), timeout=timeout)
+                error = self.error(exc, job, expired=clock.expired, timeout=timeout)
             else:
                 used = self.succeeded(job, response, began)
                 return response

@@ -93,9 +93,8 @@ class Limits:
         lease: Lease | None = None
         if not self._rated:
             lease = _FREE if self._pause_until <= self._clock() else None
-        elif self._turnstile.try_acquire():
+        elif self._turnstile.free:
             lease, _ = self._admit(tokens)
-            self._turnstile.release()
         if lease is None and self._slots is not None:
             self._slots.release()
         return lease

@@ -44,6 +44,11 @@ class Slots:
         self._lock = threading.RLock()
         self._queue: deque[_Waiter] = deque()
 
+    @property
+    def free(self) -> bool:
+        """Whether a place is free; another thread may take it the next moment."""
+        return self._free > 0
+
     def try_acquire(self) -> bool:
         """Take a place if one is free and nobody is waiting for it."""
         with self._lock:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ..responses import Reply
+
+_PLAIN: Final = frozenset({int, float, bool, type(None)})  # asking an abstract class takes ten times as long
 
 
 def weigh(value: Any) -> int:
     """Bytes of a prompt or a payload: its strings, at any depth. Total: also where a list contains itself."""
     total = 0
-    stack = [value]
+    stack: list[Iterable[Any]] = [(value,)]
     seen: set[int] = set()
     while stack:
-        value = stack.pop()
-        if isinstance(value, (str, bytes, bytearray)):
-            total += getsizeof(value)
-        elif not isinstance(value, (list, tuple, Mapping)):
-            total += 32
-        elif id(value) not in seen:
-            seen.add(id(value))
-            total += 64
-            stack.extend(value.values() if isinstance(value, Mapping) else value)
+        for item in stack.pop():
+            kind = type(item)
+            if kind is str:
+                total += getsizeof(item)
+            elif kind in _PLAIN:
+                total += 32
+            elif isinstance(item, (dict, list, tuple, Mapping)):
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    total += 64
+                    stack.append(item.values() if isinstance(item, (dict, Mapping)) else item)
+            else:
+                total += getsizeof(item) if isinstance(item, (str, bytes, bytearray)) else 32
     return total
 
 
 def weigh_result(result: Any, reply: Reply | None) -> int:
     """Bytes of a response and of the raw reply that is kept with it."""
-    content = result.get("content") if isinstance(result, Mapping) else result
+    content = result.get("content") if isinstance(result, (dict, Mapping)) else result
     size = 512 + (getsizeof(content) if type(content) is str else weigh(content))
     return size if reply is None else size + weigh(reply.payload)
