@@ -188,6 +188,7 @@ def _advice(kind: ErrorKind) -> str:
         "authentication": "check the key (api_key or its environment variable)",
         "not_found": "check the model id and base_url",
         "quota": "check the account's balance and limits",
+        "permission": "this key may not use this model, or not from this region",
         "context_length": "the prompt is too long for this model",
     }.get(kind)
     return f" ({advice})" if advice else ""
