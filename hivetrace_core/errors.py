@@ -91,7 +91,7 @@ class ModelError(HiveTraceError):
         provider: Name of the plugin.
         model: The provider's model id.
         status: HTTP status, where there was one.
-        code: The provider's own error code.
+        code: The provider's own error code, or the transport's (`hivetrace_core.http.UNREACHABLE`, ...).
         retry_after: Seconds that the provider asked to wait; a negative or endless wait counts as none.
         retryable: Whether another attempt may help; by default decided by `kind` (`RETRYABLE_KINDS`).
         attempts: Requests that were sent, this one included; 0 when nothing was.

@@ -94,6 +94,18 @@ class ProviderModel(Model, Generic[OptionsT]):
         """Close a client in its own loop; by default by its `aclose` or `close`."""
         await close_ordinarily(client)
 
+    def check_prompt(self, messages: Messages) -> None:
+        """Refuse a prompt that this provider cannot be sent (a role or an image that it does not know).
+
+        Called before the prompt waits for anything: nothing is sent, no attempt is counted, that prompt fails alone.
+
+        Args:
+            messages: In canonical form.
+
+        Raises:
+            ModelError: kind `bad_request`, with what to change.
+        """
+
     @abstractmethod
     async def complete(self, client: Any, messages: Messages) -> Reply | Mapping[str, Any]:
         """Make exactly one request.
@@ -270,7 +282,7 @@ class ProviderModel(Model, Generic[OptionsT]):
             limits=Limits(max_concurrency=options.max_concurrency, rpm=options.rpm, tpm=options.tpm),
             policy=RetryPolicy(max_attempts=options.max_attempts, deadline=options.deadline),
             timeout=options.timeout,
-            prepare=normalize,
+            prepare=self._prepare,
             translate=self._translate,
             estimate=partial(estimate_tokens, answer=answer) if options.tpm is not None else None,
             used=used_tokens if options.tpm is not None else None,
@@ -278,6 +290,11 @@ class ProviderModel(Model, Generic[OptionsT]):
             redactor=self._redactor,
             max_width=options.max_concurrency,
         )
+
+    def _prepare(self, prompt: Any) -> Messages:
+        messages = normalize(prompt)
+        self.check_prompt(messages)
+        return messages
 
     async def _send(self, messages: Messages, job: Job) -> dict[str, Any]:
         reply = await self.complete(await self._connections.get(), messages)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(hivetrace_core.__file__).parent
 
 # What plugins may import from.
-PUBLIC = {"hivetrace_core", "hivetrace_core.http", "hivetrace_core.mockserver"}
+PUBLIC = {"hivetrace_core", "hivetrace_core.http", "hivetrace_core.mockserver", "hivetrace_core.testing"}
 
 # Who may import whom, inside the package. A name stands for a module or for a package with all that is in it; the
 # longest one that fits counts. A file without a place here is a failure: decide where it belongs.
@@ -51,6 +51,17 @@ ARROWS: dict[str, set[str]] = {
     "simulated": {*DATA, "options", "params", "engine", "provider", "registry.spec", "registry.hookspecs", "simulated"},
     "mockserver.dialect": {"errors", "responses"},
     "mockserver": {*DATA, "http.statuses", "registry", "config", "mockserver"},
+    "testing": {
+        *DATA,
+        "options",
+        "option_docs",
+        "provider",
+        "http",
+        "mockserver",
+        "registry",
+        "runs",
+        "testing",
+    },
     "config": {*DATA, "_pydantic", "options", "engine", "contract", "provider", "registry", "config"},
     "runs": {*DATA, "options", "engine", "contract", "provider", "registry", "config", "runs", "_version"},
     "cli": {
@@ -69,6 +80,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
 }
+# What only extras of core declare.
+EXTRAS = ("aiohttp", "httptools", "pytest", "hypothesis")
 # Types may come from above, where only the checker reads them.
 TYPE_ARROWS: dict[str, set[str]] = {"registry.hookspecs": {"engine"}}
 
@@ -101,8 +114,11 @@ THIRD_PARTY: dict[str, set[str]] = {
         "mockserver",
         "runs",
         "cli",
+        "testing",
     },
-    "pluggy": {"registry"},
+    "pluggy": {"registry", "testing"},
+    "pytest": {"testing"},
+    "hypothesis": {"testing"},
     "tenacity": {"engine"},
     "yaml": {"config", "runs", "cli"},
     "dotenv": {"config"},
@@ -225,7 +241,7 @@ def test_core_uses_only_the_packages_it_declares_each_in_its_own_place() -> None
 def test_every_declared_dependency_is_used() -> None:
     lines = [line for line in requires("hivetrace-core") or [] if "extra ==" not in line]
     declared = {re.split(r"[<>=!~; \[]", line)[0].lower() for line in lines}
-    used = {found.target.split(".")[0] for _, _, found in everything()} & set(THIRD_PARTY) - {"aiohttp", "httptools"}
+    used = {found.target.split(".")[0] for _, _, found in everything()} & set(THIRD_PARTY) - {*EXTRAS}
     names = {"yaml": "pyyaml", "dotenv": "python-dotenv"}
 
     assert declared == {names.get(module, module) for module in used}

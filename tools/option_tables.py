@@ -17,7 +17,7 @@ from hivetrace_core.option_docs import describe_options, markdown_table
 from hivetrace_core.registry import default_registry
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 
 _MARKED = re.compile(r"(<!-- options: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -28,6 +28,9 @@ TRIP_AFTER: Final[dict[ErrorKind, int]] = {
 TRIP_AT_START: Final[dict[ErrorKind, int]] = {"permission": 1, "not_found": 1, "connection": 5, "response_format": 5}
 """The same while no request of this instance was ever answered."""
 
+CURABLE_AT_LEAST: Final = 5
+"""The same for a failure that another attempt might have cured, such as a token that has run out."""
+
 
 class Breaker:
     """Counts failures in a row over all calls of one model instance. Thread-safe."""
@@ -59,6 +62,8 @@ class Breaker:
                 return False
             if not self._answered:
                 threshold = TRIP_AT_START.get(error.kind, threshold)
+            if error.retryable:
+                threshold = max(threshold, CURABLE_AT_LEAST)
             self._failures += 1
             if self._failures >= threshold:
                 self.tripped = error

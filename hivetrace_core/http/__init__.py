@@ -15,7 +15,7 @@ What does not arrive is a `ModelError` that says why. aiohttp is imported when t
 from __future__ import annotations
 
 from .client import JsonHttp
-from .failures import transport_error
+from .failures import UNREACHABLE, UNTRUSTED, transport_error
 from .options import HttpOptions
 from .params import HttpParams
 from .statuses import error_kind_for_status
@@ -24,6 +24,8 @@ from .waits import MAX_WAIT_S, duration, wait_seconds
 
 __all__ = [
     "MAX_WAIT_S",
+    "UNREACHABLE",
+    "UNTRUSTED",
     "HttpOptions",
     "HttpParams",
     "JsonHttp",

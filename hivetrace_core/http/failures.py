@@ -22,6 +22,9 @@ _X509_EXPIRED: Final = 10
 _X509_HOSTNAME_MISMATCH: Final = 62
 _X509_IP_MISMATCH: Final = 64
 
+UNREACHABLE: Final = "unreachable"
+UNTRUSTED: Final = "untrusted_certificate"
+
 _TLS_REASON: Final = re.compile(r"\[SSL: (\w+)\]")
 
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL"})
@@ -41,7 +44,8 @@ def transport_error(exc: BaseException, *, where: str) -> ModelError:
         Kind `connection` (retryable, unless TLS says no for good), `timeout`, `bad_request` for a request that cannot
         be sent at all, `authentication` or `permission` from a proxy, `response_format` for an answer that is not HTTP
         or cannot be decompressed (something else listens there, and the next attempt would meet it too).
-        `unexpected` for an exception that is not the transport's.
+        `unexpected` for an exception that is not the transport's. `code` is `UNREACHABLE` where there was no connection
+        to the server itself, and `UNTRUSTED` where its certificate leads to no CA that is trusted here.
     """
     return _while_connecting(exc, where) or _while_exchanging(exc, where)
 
@@ -68,12 +72,16 @@ def _while_connecting(exc: BaseException, where: str) -> ModelError | None:
         text = f"the host name {exc.host} was not found ({reason}); check base_url, proxy and the network"
     else:
         text = f"could not connect ({reason}); check base_url and the network"
+        return _error(where, text, "connection", code=UNREACHABLE)
     return _error(where, text, "connection")
 
 
 def _while_exchanging(exc: BaseException, where: str) -> ModelError:
     import aiohttp
 
+    if isinstance(exc, aiohttp.ConnectionTimeoutError):
+        text = "no connection within connect_timeout; check base_url, proxy"
+        return _error(where, text, "timeout", code=UNREACHABLE)
     for classes, text, kind in _rules():
         if isinstance(exc, classes):
             if isinstance(exc.__cause__, _undecodable()):
@@ -98,7 +106,6 @@ def _rules() -> tuple[_Rule, ...]:
     not_http = (aiohttp.ClientResponseError, HttpProcessingError, aiohttp.WSMessageTypeError)
     unsendable = (aiohttp.NonHttpUrlClientError, ValueError)
     return (
-        ((aiohttp.ConnectionTimeoutError,), "no connection within connect_timeout; check base_url, proxy", "timeout"),
         ((TimeoutError,), "the server stopped sending", "timeout"),
         ((aiohttp.ClientPayloadError,), "the answer was cut off before its end", "connection"),
         ((aiohttp.ServerDisconnectedError,), "the server closed the connection without an answer", "connection"),
@@ -117,15 +124,17 @@ def _undecodable() -> type[Exception]:
 
 def _certificate(exc: ssl.SSLCertVerificationError, where: str) -> ModelError:
     cause = getattr(exc, "certificate_error", exc)  # aiohttp wraps the error without copying its attributes
-    code = getattr(cause, "verify_code", 0)
-    if code in (_X509_HOSTNAME_MISMATCH, _X509_IP_MISMATCH):
+    verdict, code = getattr(cause, "verify_code", 0), None
+    if verdict in (_X509_HOSTNAME_MISMATCH, _X509_IP_MISMATCH):
         remedy = "check base_url: the certificate is for another host"
-    elif code == _X509_EXPIRED:
+    elif verdict == _X509_EXPIRED:
         remedy = "its owner has to renew it, or this machine's clock is wrong"
     else:
         remedy = "if a private CA has signed it, set ca_bundle to that CA's PEM file"
+        code = UNTRUSTED
     why = getattr(cause, "verify_message", "") or "verification failed"
-    return _error(where, f"the server's certificate was not accepted ({why}); {remedy}", "connection", retryable=False)
+    text = f"the server's certificate was not accepted ({why}); {remedy}"
+    return _error(where, text, "connection", retryable=False, code=code)
 
 
 def _handshake(exc: ssl.SSLError, where: str) -> ModelError:
@@ -170,5 +179,7 @@ def _reason(exc: OSError) -> str:
     return "connection reset" if isinstance(exc, ConnectionResetError) else type(exc).__name__
 
 
-def _error(where: str, text: str, kind: ErrorKind, *, retryable: bool | None = None) -> ModelError:
-    return ModelError(f"{where}: {text}", kind=kind, retryable=retryable)
+def _error(
+    where: str, text: str, kind: ErrorKind, *, retryable: bool | None = None, code: str | None = None
+) -> ModelError:
+    return ModelError(f"{where}: {text}", kind=kind, retryable=retryable, code=code)

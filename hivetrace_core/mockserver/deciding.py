@@ -115,7 +115,9 @@ class _Compiled:
         self._providers = {
             name
             for name, dialect in dialects.items()
-            if rule.provider in (None, name) and (rule.variant is None or rule.variant in dialect.variants)
+            if rule.provider in (None, name)
+            and (rule.variant is None or rule.variant in dialect.variants)
+            and rule.outcome not in dialect.cannot_say
         }
         self.salt = 0 if index is None else index + 1
         self.share = rule.share

@@ -81,6 +81,7 @@ class Dialect(Protocol):
         stream_type: Content type of its streams.
         variants: Every named signal that it can spell, and the outcome or error kind that the signal means.
         final_variants: Those whose error is not worth another attempt although its kind usually is.
+        cannot_say: Outcomes for which the vendor has no sign, and why; rules that ask for them pass this dialect by.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Dialect(Protocol):
     stream_type: str = "text/event-stream"
     variants: Mapping[str, str] = {}
     final_variants: frozenset[str] = frozenset()
+    cannot_say: Mapping[str, str] = {}
 
     def matches(self, request: WireRequest) -> bool:
         """Whether the request asks a model for an answer."""

@@ -11,7 +11,18 @@ from ..registry.registry import Registry
 from ..registry.resolution import Resolved
 from .dialect import Dialect
 
-_NEEDED: Final = ("matches", "prompt_of", "wants_stream", "reply", "stream", "side", "model_of", "key_of", "variants")
+_NEEDED: Final = (
+    "matches",
+    "prompt_of",
+    "wants_stream",
+    "reply",
+    "stream",
+    "side",
+    "model_of",
+    "key_of",
+    "variants",
+    "cannot_say",
+)
 
 
 def installed_dialects(registry: Registry | None = None) -> tuple[dict[str, Dialect], list[PluginError]]:

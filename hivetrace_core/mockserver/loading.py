@@ -66,14 +66,18 @@ def check_against(script: Script, dialects: Mapping[str, Dialect]) -> None:
     """Check the names that only the dialects know.
 
     Raises:
-        ConfigError: a rule names a provider that is not served, or a variant that no provider it applies to can spell.
+        ConfigError: a rule names a provider that is not served, or an outcome or a variant that no provider it applies
+            to can spell.
     """
     problems = Problems(script._source)
     for index, rule in enumerate(script.rules):
         if rule.provider is not None and rule.provider not in dialects:
             problems.add(("rules", index, "provider"), f"no such provider here; {_suggestion(rule.provider, dialects)}")
+            continue
+        asked = list(dialects.values()) if rule.provider is None else [dialects[rule.provider]]
+        if rule.outcome is not None and all(rule.outcome in dialect.cannot_say for dialect in asked):
+            problems.add(("rules", index, "outcome"), asked[0].cannot_say[rule.outcome])
         elif rule.variant is not None:
-            asked = dialects.values() if rule.provider is None else [dialects[rule.provider]]
             known = {name for dialect in asked for name in dialect.variants}
             if rule.variant not in known:
                 problems.add(("rules", index, "variant"), f"no such variant; {_suggestion(rule.variant, known)}")

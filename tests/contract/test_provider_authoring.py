@@ -414,3 +414,26 @@ def test_a_client_that_fails_otherwise_is_an_error_of_the_prompt() -> None:
     response = Failing("m").batch(["a"])[0]
 
     assert (response["error"]["kind"], response["error"]["message"]) == ("unexpected", "LookupError: sdk")
+
+
+def test_a_prompt_that_a_provider_cannot_be_sent_is_refused_before_anything_is_counted() -> None:
+    class PickyModel(ProviderModel[ModelOptions]):
+        sent = 0
+
+        def check_prompt(self, messages: Messages) -> None:
+            if messages[-1]["content"] == "an image":
+                raise ModelError("images are not taken here", kind="bad_request")
+
+        async def complete(self, client: Any, messages: Messages) -> dict[str, Any]:
+            self.sent += 1
+            return {"content": "yes"}
+
+    model = PickyModel("m-1", max_attempts=3)
+    first, refused, last = model.batch(["one", "an image", "two"])
+
+    assert (first["content"], last["content"], model.sent) == ("yes", "yes", 2)
+    assert refused["error"]["kind"] == "bad_request"
+    assert refused["response_metadata"]["attempts"] == 0
+    with pytest.raises(ModelError, match="images are not taken here") as caught:
+        list(model.stream("an image"))
+    assert (caught.value.attempts, model.sent) == (0, 2)

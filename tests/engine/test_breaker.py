@@ -181,3 +181,11 @@ def test_it_counts_over_all_threads() -> None:
 
     assert breaker.tripped is None
     assert breaker.failed(error("server"))
+
+
+def test_a_token_that_has_run_out_is_no_dead_key() -> None:
+    breaker = answered()
+    curable = ModelError("the token has run out", kind="authentication", retryable=True)
+
+    assert [breaker.failed(curable) for _ in range(5)] == [False] * 4 + [True]
+    assert answered().failed(ModelError("no such key", kind="authentication"))

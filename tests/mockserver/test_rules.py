@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -155,7 +156,7 @@ def test_a_spread_delay_depends_on_the_prompt_only(serve: Serve) -> None:
     from hivetrace_core.mockserver.loading import load_script
 
     script = load_script({"delay": {"median": 0.5, "sigma": 0.8}})
-    dialect = __import__("types").SimpleNamespace(variants={})
+    dialect = __import__("types").SimpleNamespace(variants={}, cannot_say={})
 
     def delays() -> list[float]:
         decider = Decider(script, {"plain": dialect})
@@ -259,3 +260,17 @@ def test_the_outcomes_of_a_script_can_be_foretold(serve: Serve, connect: Connect
 def test_what_depends_on_the_order_cannot_be_foretold(wire: Any, key: str) -> None:
     with pytest.raises(ConfigError, match="order of requests"):
         expected({"rules": [{key: 2, "error": "server"}]}, ["a"], wire.plain)
+
+
+def test_a_rule_passes_by_a_vendor_that_has_no_words_for_it(serve: Serve, connect: Connect, wire: Any) -> None:
+    class Mute(type(wire.plain)):  # type: ignore[misc]  # a fixture's class
+        name = "mute"
+        cannot_say = MappingProxyType({"blocked": "it has no filter"})
+
+    rules = [{"outcome": "blocked"}, {"outcome": "truncated"}]
+    server = serve({"rules": rules}, dialects=[wire.plain, Mute()])
+
+    assert said(connect(server), "Hello") == "blocked"
+    assert [one.outcome for one in expected({"rules": rules}, ["Hello"], Mute())] == ["truncated"]
+    with pytest.raises(ConfigError, match=r"rules\[0\].outcome: it has no filter"):
+        serve({"rules": [{"outcome": "blocked", "provider": "mute"}]}, dialects=[wire.plain, Mute()])

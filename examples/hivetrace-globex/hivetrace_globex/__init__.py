@@ -15,6 +15,8 @@ def hivetrace_models() -> Iterator[ModelSpec]:
         model="hivetrace_globex.model:GlobexModel",
         options="hivetrace_globex.model:GlobexOptions",
         claims=("globex-*",),
+        classify="hivetrace_globex.model:classify",
+        dialect="hivetrace_globex.dialect:GlobexDialect",
         summary="Globex chat models (an example)",
         api=1,
     )

@@ -122,7 +122,7 @@ def error_kind(error: Mapping[str, Any], status: int | None) -> ErrorKind:
     source = metadata.get("limit_source")
     if source is not None and status in (402, 403):
         return "rate_limit" if source == IN_FLIGHT_BUDGET else "quota"
-    if error.get("type") in QUOTA_CODES:
+    if isinstance(error.get("type"), str) and error["type"] in QUOTA_CODES:
         return "quota"
     for value in (error.get("code"), availability.get("code"), metadata.get("error_type"), error.get("type")):
         kind = CODE_KINDS.get(value) if isinstance(value, str) else None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from hivetrace_core import SecretStr, from_env
 from hivetrace_core.http import HttpOptions
@@ -110,7 +111,7 @@ class OpenAIOptions(ChatOptions):
     azure_deployment: str | None = Field(default=None, description="The deployment; by default the model id.")
     api_version: str | None = Field(default=None, description="Azure's API version; OPENAI_API_VERSION.")
     azure_ad_token: SecretStr | None = Field(default=None, description="Entra ID token; AZURE_OPENAI_AD_TOKEN.")
-    azure_ad_token_provider: TokenProvider | None = Field(
+    azure_ad_token_provider: SkipJsonSchema[TokenProvider] | None = Field(
         default=None, exclude=True, description="From Python only: called for a token before each request."
     )
 
@@ -136,14 +137,18 @@ class OpenAIOptions(ChatOptions):
             return _azure(filled)
         if _is_openai(filled.get("base_url") or OPENAI_BASE_URL):
             _fill(filled, api_key="OPENAI_API_KEY", organization="OPENAI_ORG_ID", project="OPENAI_PROJECT_ID")
-            if not filled.get("api_key"):
-                raise ValueError("api_key is missing: pass api_key=... or set OPENAI_API_KEY")
         return filled
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("max_tokens and max_completion_tokens mean the same: pass one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _needs_key(self) -> Self:
+        if self.api_key is None and not self.is_azure and _is_openai(self.base_url):
+            raise ValueError("api_key is missing: pass api_key=... or set OPENAI_API_KEY")
         return self
 
     @property

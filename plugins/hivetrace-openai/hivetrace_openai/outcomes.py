@@ -51,8 +51,11 @@ def _classify(reply: Reply, service: str) -> ModelResponse:
     if isinstance(payload, Mapping):
         choice = first_choice(payload)
         if choice is not None:
+            response = _completion(payload, choice, reply, service)
             # Also inside a 400: a gateway of Azure's was seen to answer a filtered completion that way.
-            return _completion(payload, choice, reply, service)
+            if reply.status < 400 or response["response_metadata"]["outcome"] == "blocked":
+                return response
+            raise failures.model_error(reply, service, partial=response)
         error = failures.error_of(payload)
         block = failures.block_of(error, reply.status)
         if block is not None:
@@ -72,7 +75,7 @@ def _completion(payload: Mapping[str, Any], choice: Mapping[str, Any], reply: Re
         return _broken(response, failures.wrapped(error) or _UNEXPLAINED, reply, service)
     tool_calls = message.get("tool_calls") or ([message["function_call"]] if message.get("function_call") else [])
     if tool_calls:
-        metadata["tool_calls"] = list(tool_calls)
+        metadata["tool_calls"] = list(tool_calls) if isinstance(tool_calls, list) else [tool_calls]
     reasoning = text(message.get("reasoning_content")) or text(message.get("reasoning"))
     if reasoning:
         metadata["reasoning"] = reasoning
