@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import unquote
@@ -38,6 +39,7 @@ _SPOKEN_BY_STR = frozenset(
 """Modules whose objects are values with a text of their own; any other object could show a secret in its text."""
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a parameter of this name holds a secret.
 
@@ -114,6 +116,8 @@ def _as_text(value: Any) -> str:
 
 def mask_params(params: Any, *, _secret: bool = False) -> Any:
     """A JSON-ready copy of params in which every secret, however short, is `***`."""
+    if type(params) is str:  # nearly everything, and the rest would look at it several times
+        return MASK if _secret else _URL_USERINFO.sub(rf"\1{MASK}@", params) if "://" in params else params
     params, says_so = _opened(params)
     _secret = _secret or says_so
     if isinstance(params, Mapping):

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from enum import IntEnum
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
 from ..errors import RunError
@@ -63,7 +63,9 @@ class Writer:
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
         self._path = path
-        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._entries: deque[_Entry] = deque()
+        self._bell: SimpleQueue[bool] = SimpleQueue()  # True: there are entries; False: and no more will come
+        self._ringing_in: asyncio.AbstractEventLoop | None = None
         self._failure: str | None = None
         self._told = False
         self._stopped = False
@@ -77,7 +79,7 @@ class Writer:
             RunError: an earlier commit has failed.
         """
         self.check()
-        self._queue.put((rows, None))
+        self._hand_over((rows, None))
 
     async def commit(self, *rows: Row) -> None:
         """Have something written, with all that was put before it; returns when it is committed.
@@ -87,7 +89,7 @@ class Writer:
         """
         self.check()
         waiter = asyncio.get_running_loop().create_future()
-        self._queue.put((rows, waiter))
+        self._hand_over((rows, waiter))
         await waiter
         self.check()
 
@@ -108,30 +110,41 @@ class Writer:
         if self._stopped:
             return
         self._stopped = True
-        self._queue.put(None)
+        self._bell.put(False)
         self._thread.join()
         close_database(self._database)
         if self._failure is not None and not self._told:
             raise RunError(self._failure)
 
+    def _hand_over(self, entry: _Entry) -> None:
+        self._entries.append(entry)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._ring()
+            return
+        if self._ringing_in is not loop:
+            # One ring for all that a turn of the loop records: to wake a thread costs more than to write a row.
+            self._ringing_in = loop
+            loop.call_soon(self._ring)
+
+    def _ring(self) -> None:
+        self._ringing_in = None
+        self._bell.put(True)
+
     def _serve(self) -> None:
         going = True
         while going:
+            going = self._bell.get()
             rows: defaultdict[Write, list[Any]] = defaultdict(list)
             waiters: list[Waiter] = []
-            entry = self._queue.get()
             # What has gathered meanwhile shares the transaction.
-            with contextlib.suppress(Empty):
-                while True:
-                    if entry is None:
-                        going = False
-                        break
-                    for what, values in entry[0]:
-                        rows[what].append(values)
-                    waiter = entry[1]
-                    if waiter is not None:
-                        waiters.append(waiter)
-                    entry = self._queue.get_nowait()
+            while self._entries:
+                written, waiter = self._entries.popleft()
+                for what, values in written:
+                    rows[what].append(values)
+                if waiter is not None:
+                    waiters.append(waiter)
             if rows and self._failure is None:
                 self._write(rows)
             _release(waiters)
