@@ -107,8 +107,9 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure what the design promises in figures; see benchmarks/README.md."""
-    session.install("-e", ".[http]")
-    session.run("python", "benchmarks", *session.posargs)
+    editable = [flag for path in PLUGINS for flag in ("-e", str(path))]
+    session.install("-e", ".[http,mock]", *editable)
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
-"""`python benchmarks`: every benchmark in a fresh process, and one table of the figures that have a bound.
+"""`python -m benchmarks [NAME ...]`: each benchmark in a fresh process, and one table of the figures with a bound.
 
-`--quick` shows that they run, not what things cost.
+What else is given (`--quick`, `--envs DIR`) goes to each of them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import Figure, machine, print_table
+from ._measure import Figure, machine, print_table
 
 BENCHMARKS = (
+    "throughput",
+    "latency",
+    "vendors",
+    "outcome_cost",
+    "mock_server",
+    "memory_wire",
+    "ordered_wire",
+    "limits_wire",
     "engine_overhead",
     "ordered_window",
     "limits_used",
@@ -25,14 +33,21 @@ BENCHMARKS = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run them all with these arguments; 1 if one failed or missed a bound."""
+    """Run those that are named, or all; 1 if one failed or missed a bound."""
+    chosen: list[str] = []
+    while arguments and not arguments[0].startswith("-"):
+        chosen.append(arguments.pop(0))
+    if unknown := sorted({*chosen} - {*BENCHMARKS}):
+        print(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(BENCHMARKS)}")
+        return 1
+    if len(chosen) == 1:
+        return subprocess.run(_command(chosen[0], arguments), check=False).returncode
     figures: list[Figure] = []
     broken: list[str] = []
-    for name in BENCHMARKS:
+    for name in chosen or BENCHMARKS:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "figures.json")
-            command = [sys.executable, str(Path(__file__).with_name(f"{name}.py")), "--json", str(path), *arguments]
-            subprocess.run(command, check=False)
+            subprocess.run(_command(name, ["--json", str(path), *arguments]), check=False)
             if not path.exists():
                 broken.append(name)
                 continue
@@ -43,6 +58,10 @@ def main(arguments: list[str]) -> int:
     if broken:
         print(f"Ended without a result: {', '.join(broken)}")
     return 1 if broken or any(figure.verdict == "FAIL" for figure in figures) else 0
+
+
+def _command(name: str, arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", f"benchmarks.{name}", *arguments]
 
 
 if __name__ == "__main__":

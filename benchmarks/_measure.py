@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved rounds, figures with bounds, and a line about the machine they ran on."""
+"""What the benchmarks share: settings, interleaved rounds, figures with bounds, and a line about the machine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,24 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from ._environments import default_folder
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a benchmark was asked for.
+
+    Attributes:
+        quick: Fewer rounds: to see that it runs, not what it costs.
+        environments: Folder of the competitors' environments.
+    """
+
+    quick: bool
+    environments: Path
 
 
 @dataclass(frozen=True)
@@ -19,13 +34,13 @@ class Figure:
 
     Attributes:
         name: What was measured.
-        value: The measurement.
+        value: The measurement; None where there is none (a competitor that could not be installed).
         unit: Of the value and of its bound.
         bound: What it must not exceed, or, where `at_least`, must reach; None for a number that is only informative.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str = ""
     bound: float | None = None
     at_least: bool = False
@@ -34,6 +49,8 @@ class Figure:
     def verdict(self) -> str:
         if self.bound is None:
             return ""
+        if self.value is None:
+            return "FAIL"
         kept = self.value >= self.bound if self.at_least else self.value <= self.bound
         return "pass" if kept else "FAIL"
 
@@ -42,8 +59,9 @@ class Figure:
         return replace(self, name=f"{benchmark}: {self.name.strip()}")
 
     def row(self) -> tuple[str, str, str, str]:
-        bound = "" if self.bound is None else f"{'>=' if self.at_least else '<='} {_number(self.bound)}{self.unit}"
-        return self.name, f"{_number(self.value)}{self.unit}", bound, self.verdict
+        bound = "" if self.bound is None else f"{'>=' if self.at_least else '<='} {number(self.bound)}{self.unit}"
+        value = "not measured" if self.value is None else f"{number(self.value)}{self.unit}"
+        return self.name, value, bound, self.verdict
 
 
 class Rounds:
@@ -76,15 +94,16 @@ class Rounds:
         )
 
 
-def report(title: str, measure: Callable[[bool], list[Figure]]) -> None:
+def report(title: str, measure: Callable[[Settings], list[Figure]]) -> None:
     """Run a benchmark as a script: measure, print a table, exit with 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it runs, not what it costs")
+    parser.add_argument("--envs", type=Path, default=default_folder(), help="where the competitors' environments are")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
-    print(f"{title}\n{machine()}")
+    print(f"{title}\n{machine()}", flush=True)
     began, busy = time.perf_counter(), _foreign_seconds()
-    figures = measure(args.quick)
+    figures = measure(Settings(args.quick, args.envs.resolve()))
     elapsed = time.perf_counter() - began
     if busy is not None and (now := _foreign_seconds()) is not None:
         print(f"{elapsed:.0f} s; other processes used {max(0.0, now - busy) / elapsed:.2f} cores meanwhile")
@@ -96,14 +115,21 @@ def report(title: str, measure: Callable[[bool], list[Figure]]) -> None:
 
 
 def print_table(figures: list[Figure]) -> None:
-    rows = [("figure", "measured", "bound", ""), *(figure.row() for figure in figures)]
-    name, value, bound = (max(len(row[column]) for row in rows) for column in range(3))
-    for row in rows:
-        print(f"  {row[0]:<{name}}  {row[1]:>{value}}  {row[2]:>{bound}}  {row[3]}".rstrip())
-    print()
+    print_columns([("figure", "measured", "bound", ""), *(figure.row() for figure in figures)])
 
 
-def _number(value: float) -> str:
+def print_columns(rows: Iterable[Sequence[str]]) -> None:
+    """Rows of cells under one another; the first row is the header, the first column is set to the left."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = (f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
+        print("  ".join(["", f"{first:<{widths[0]}}", *cells]).rstrip())
+    print(flush=True)
+
+
+def number(value: float) -> str:
+    """In three digits, or whole."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

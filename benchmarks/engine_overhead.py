@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from functools import partial
 from typing import Any
 
-from _measure import Figure, Rounds, report
-
 from hivetrace_core import Model, ModelOptions, ModelResponse, ProviderModel, Reply
 from hivetrace_core.engine.events import Observers
 from hivetrace_core.simulated.model import SimulatedModel
+
+from ._measure import Figure, Rounds, Settings, report
 
 Call = Callable[[Any], Coroutine[Any, Any, Any]]
 
@@ -103,8 +103,8 @@ def cost(stream: Callable[[Iterable[str]], AsyncIterator[Mapping[str, Any]]], co
     return asyncio.run(consume())
 
 
-def measure(quick: bool) -> list[Figure]:
-    count, rounds = (5_000, 3) if quick else (20_000, 9)
+def measure(settings: Settings) -> list[Figure]:
+    count, rounds = (5_000, 3) if settings.quick else (20_000, 9)
     at_once, raw, simulated = AtOnce(), AtOnceRaw(), SimulatedModel()
     observed = AtOnce(**EVERYTHING)
     observed.observers = Observers(started=(id,), finished=(id,))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
 
-from _measure import Figure, Rounds, report
+from ._measure import Figure, Rounds, Settings, report
 
 BARE = "pass"
 PYDANTIC = "import pydantic; pydantic.BaseModel"
@@ -42,10 +42,10 @@ def plugin_modules_imported() -> list[str]:
     return sorted(plugins & imported)
 
 
-def measure(quick: bool) -> list[Figure]:
+def measure(settings: Settings) -> list[Figure]:
     statements = [BARE, PYDANTIC, *STATEMENTS]
     subjects: dict[str, Callable[[], float]] = {statement: partial(cpu_ms, statement) for statement in statements}
-    taken = Rounds(subjects, rounds=5 if quick else 25)
+    taken = Rounds(subjects, rounds=5 if settings.quick else 25)
     bare = taken.median(BARE)
     figures = [
         Figure("a bare interpreter", bare, " ms"),

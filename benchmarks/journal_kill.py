@@ -15,11 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _measure import Figure, report
-from journal_rate import MODEL, create, work
-
 from hivetrace_core.runs.journal import Journal
 from hivetrace_core.runs.reader import JournalReader
+
+from ._measure import Figure, Settings, report
+from .journal_rate import MODEL, create, work
 
 PROMPTS = 20_000
 
@@ -51,7 +51,7 @@ async def victim(folder: str, count: int) -> None:
 def kill(count: int, after: int) -> tuple[int, int]:
     """Outcomes and intents that a killed process had been told are recorded, and that are not in the file."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        command = [sys.executable, __file__, "--victim", folder, str(count)]
+        command = [sys.executable, "-m", "benchmarks.journal_kill", "--victim", folder, str(count)]
         said: dict[str, set[int]] = {"started": set(), "recorded": set()}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -68,10 +68,10 @@ def kill(count: int, after: int) -> tuple[int, int]:
         return len(said["recorded"] - found), len(said["started"] - found - doubtful)
 
 
-def measure(quick: bool) -> list[Figure]:
+def measure(settings: Settings) -> list[Figure]:
     chance = random.Random(7)
     lost, intents, recorded = 0, 0, 0
-    for _ in range(2 if quick else 10):
+    for _ in range(2 if settings.quick else 10):
         after = chance.randrange(1, PROMPTS // 3)
         outcomes_lost, intents_lost = kill(PROMPTS, after)
         lost, intents, recorded = lost + outcomes_lost, intents + intents_lost, recorded + after

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from _measure import Figure, Rounds, report
-
 from hivetrace_core import Reply, run
 from hivetrace_core.engine.dispatch import Job
 from hivetrace_core.redaction import Redactor
 from hivetrace_core.runs.journal import Journal, ModelLog
 from hivetrace_core.runs.prompts import PromptRow
 from hivetrace_core.runs.reader import ModelRow
+
+from ._measure import Figure, Rounds, Settings, report
 
 WIDTH = 64
 BOUND = 10_000
@@ -131,8 +131,8 @@ def run_rate(count: int) -> float:
         return count / (time.perf_counter() - began)
 
 
-def measure(quick: bool) -> list[Figure]:
-    count, rounds = (5_000, 3) if quick else (30_000, 7)
+def measure(settings: Settings) -> list[Figure]:
+    count, rounds = (5_000, 3) if settings.quick else (30_000, 7)
     subjects: dict[str, Callable[[], float]] = {
         "intents and outcomes": partial(rate, count, [], raw=False),
         "the same, by CPU time": partial(rate, count, [], raw=False, clock=time.process_time),
@@ -141,7 +141,7 @@ def measure(quick: bool) -> list[Figure]:
         "a whole run on simulated, from the config to the export": partial(run_rate, count // 3),
     }
     taken = Rounds(subjects, rounds=rounds)
-    bounds = {} if quick else {"intents and outcomes": BOUND}
+    bounds = {} if settings.quick else {"intents and outcomes": BOUND}
     return [Figure(name, taken.median(name), "/s", bounds.get(name), at_least=True) for name in subjects]
 
 

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from _measure import Figure, report
-
 from hivetrace_core import Messages, Reply
 from hivetrace_core.simulated.model import SimulatedModel
+
+from ._measure import Figure, Settings, report
 
 RUN_S = 122.5
 STARTS = range(2, 62)
@@ -87,17 +87,17 @@ def target(*, rpm: int | None = None, tpm: int | None = None, latency: float) ->
     )
 
 
-def measure(quick: bool) -> list[Figure]:
+def measure(settings: Settings) -> list[Figure]:
     rpm = {limit: target(rpm=limit, latency=0.4) for limit in (600, 3000)}
     # Without the limit the target would take some 9,000 requests of 420 tokens a minute.
     tpm = {limit: target(tpm=limit, latency=0.4) for limit in (200_000, 1_500_000)}
     both = target(rpm=1200, tpm=400_000, latency=0.4)
     models = [*rpm.values(), *tpm.values(), both]
-    asyncio.run(drive_all(models, 5.0 if quick else RUN_S))
+    asyncio.run(drive_all(models, 5.0 if settings.quick else RUN_S))
     figures = []
 
     def add(name: str, share: float, least: float, model: Target) -> None:
-        bounds = (None, None) if quick else (least, 0)
+        bounds = (None, None) if settings.quick else (least, 0)
         figures.append(Figure(f"{name} used", 100 * share, " %", bounds[0], at_least=True))
         figures.append(Figure(f"{name} rejected by the target", model.rejected(), "", bounds[1]))
 

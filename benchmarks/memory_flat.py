@@ -9,12 +9,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from _measure import Figure, report
-
 from hivetrace_core import Model, ModelOptions, ProviderModel
+
+from ._measure import Figure, Settings, report
+from .clients._turns import peak_mb
 
 BOUND_MB = 20.0
 FEW, MANY = 10_000, 1_000_000
@@ -59,25 +59,13 @@ def prompts(count: int) -> Iterator[str]:
     )
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process, without what its parent had when it was forked."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
-
-
 def child_peak(kind: str, count: int) -> float:
-    command = [sys.executable, __file__, "--child", kind, str(count)]
+    command = [sys.executable, "-m", "benchmarks.memory_flat", "--child", kind, str(count)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(quick: bool) -> list[Figure]:
-    many = MANY // 20 if quick else MANY
+def measure(settings: Settings) -> list[Figure]:
+    many = MANY // 20 if settings.quick else MANY
     figures = []
     kinds = {"provider": "provider", "custom": "custom model", "limited": "provider with rpm and tpm"}
     for kind, name in kinds.items():

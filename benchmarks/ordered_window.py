@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from _measure import Figure, report
-
 from hivetrace_core.simulated.model import SimulatedModel
+
+from ._measure import Figure, Settings, report
 
 WIDTH = 64
 BOUND = 1.05
@@ -49,8 +49,8 @@ async def narrow(latencies: Iterable[float]) -> AsyncIterator[float]:
         yield await window.popleft()
 
 
-def measure(quick: bool) -> list[Figure]:
-    count, seeds = (500, 2) if quick else (2_000, 5)
+def measure(settings: Settings) -> list[Figure]:
+    count, seeds = (500, 2) if settings.quick else (2_000, 5)
     prompts = [f"prompt {number}" for number in range(count)]
     figures, ordered, unordered, narrows = [], [], [], []
     for seed in range(1, seeds + 1):

@@ -1,0 +1,1 @@
+"""The promised figures, measured: `python -m benchmarks [NAME ...]`. Nothing here is installed."""
