@@ -17,7 +17,8 @@ nox.options.sessions = ["tests", "lint", "types", "build", "quickstart"]
 ROOT = Path(__file__).parent
 DIST = ROOT / ".nox" / "dist"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/hivetrace-*/pyproject.toml"))
+NATIVE = ROOT / "plugins" / "hivetrace-llamacpp"  # compiles llama.cpp: minutes, and a compiler
+PLUGINS = [path.parent for path in sorted(ROOT.glob("plugins/hivetrace-*/pyproject.toml")) if path.parent != NATIVE]
 EXAMPLE_PLUGINS = sorted(path.parent for path in ROOT.glob("examples/hivetrace-*/pyproject.toml"))
 DISTRIBUTIONS = [*PLUGINS, *EXAMPLE_PLUGINS]
 
@@ -37,6 +38,16 @@ def tests(session: nox.Session) -> None:
     """Run the tests of core and of every plugin in the checkout."""
     _install_checkout(session, *_group("tests"))
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def tests_native(session: nox.Session) -> None:
+    """Compile llama.cpp and run the tests of the plugin that needs it."""
+    session.install("-e", ".[testing]", "-e", str(NATIVE), *_group("tests"))
+    # Without the project's `--ignore`, which keeps the other session from what it has not installed.
+    session.run(
+        "pytest", "-o", "addopts=--import-mode=importlib --strict-markers", str(NATIVE / "tests"), *session.posargs
+    )
 
 
 @nox.session

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from hivetrace_core.cli import main
 
 ROOT = Path(__file__).parents[1]
-READMES = sorted(ROOT.glob("plugins/*/README.md"))
+INSTALLED = {found.metadata["Name"] for found in distributions()}
+READMES = [path for path in sorted(ROOT.glob("plugins/*/README.md")) if path.parent.name in INSTALLED]
 KINDS = {"sh", "yaml", "python"}
 
 # Runs a program in which every address of the outside world stands for the mock server.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 from hivetrace_core.http import HttpOptions
@@ -17,7 +18,11 @@ from hivetrace_core.option_docs import describe_options, markdown_table
 from hivetrace_core.registry import default_registry
 
 ROOT = Path(__file__).resolve().parents[1]
-READMES = [ROOT / "README.md", *sorted(ROOT.glob("plugins/*/README.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+INSTALLED = {found.metadata["Name"] for found in distributions()}
+READMES = [
+    ROOT / "README.md",
+    *(path for path in sorted(ROOT.glob("*/hivetrace-*/README.md")) if path.parent.name in INSTALLED),
+]
 
 _MARKED = re.compile(r"(<!-- options: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

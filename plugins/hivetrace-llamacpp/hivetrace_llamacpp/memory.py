@@ -1,0 +1,37 @@
+"""How much memory is free. A guess that prevents the worst: the system kills a process that takes more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int | None:
+    """Bytes that this process can still take, within its container; None where the system does not say."""
+    known = [size for size in (_free(meminfo), _free_in_group(cgroup)) if size is not None]
+    return min(known) if known else None
+
+
+def _free(meminfo: Path) -> int | None:
+    try:
+        for line in meminfo.read_text("ascii", "replace").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _free_in_group(folder: Path) -> int | None:
+    """What the control group of a container leaves; None where there is no limit."""
+    try:
+        limit = int((folder / "memory.max").read_text("ascii"))
+        used = int((folder / "memory.current").read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return max(limit - used, 0)
