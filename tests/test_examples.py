@@ -168,3 +168,12 @@ def test_a_failed_call_to_the_example_plugin_shows_no_key(globex: tuple[str, lis
         model.invoke("bad")
 
     assert "k3y-of-globex" not in repr(raised.value.__dict__)
+
+
+def test_the_example_of_a_mock_server_has_rules_that_the_installed_vendors_understand() -> None:
+    from hivetrace_core.mockserver import MockServer
+
+    server = MockServer(EXAMPLES / "mock-server.yaml")
+
+    assert len(server.script.rules) == 7
+    assert server.script.rate_limit is not None

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from hivetrace_core import Block, BlockCategory, FinishReason, ModelResponse, Outcome, Reply, ResponseMetadata, Usage
 
-from . import failures
+from . import cloudru, failures
 from .payloads import count, first_choice, mapping, sequence, text, triggered_categories
 from .signals import BLOCKING_NATIVE_REASONS, FINISH_REASONS
 
@@ -43,7 +43,13 @@ def classify_sbercloud(reply: Reply) -> ModelResponse:
     Raises:
         ModelError: it is an error. A block is not.
     """
-    return _classify(reply, "Cloud.ru")
+    payload = reply.payload
+    if isinstance(payload, Mapping) and first_choice(payload) is None:
+        error = failures.error_of(payload)
+        block = failures.block_of(error, reply.status) or cloudru.filter_named(error, reply.status)
+        if block is not None:
+            return _blocked_prompt(payload, block, reply, failures.code_of(error))
+    return cloudru.with_canned_text(_classify(reply, "Cloud.ru"))
 
 
 def _classify(reply: Reply, service: str) -> ModelResponse:

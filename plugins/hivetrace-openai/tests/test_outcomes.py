@@ -418,3 +418,39 @@ def test_any_json_is_a_response_or_a_model_error(payload: Any, status: int) -> N
 
     assert response["response_metadata"]["outcome"] != "failed"
     assert isinstance(response["content"], str)
+
+
+EVASION = "Не люблю менять тему разговора, но вот сейчас тот самый случай."
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"), [(f" {EVASION}\n", "blocked"), (f"It said: {EVASION}", "answered"), ("Нет.", "answered")]
+)
+def test_cloudrus_evading_sentence_is_a_block_only_as_the_whole_text(content: str, outcome: str) -> None:
+    payload = completion(content=content, finish_reason="stop")
+
+    metadata = classify_sbercloud(Reply(payload, 200, {}))["response_metadata"]
+    assert metadata["outcome"] == outcome
+    assert metadata["native_finish_reason"] == "stop"
+    assert outcome == "answered" or metadata["block"]["rule"] == "gigachat.canned_text"
+    assert classify_openai(Reply(payload, 200, {}))["response_metadata"]["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("error", [{"message": "Blocked by content moderation"}, {"code": "Content-Filter"}])
+def test_cloudrus_error_that_names_a_filter_is_a_block(error: dict[str, Any], status: int) -> None:
+    block = classify_sbercloud(Reply({"error": error}, status, {}))["response_metadata"]["block"]
+
+    assert (block["rule"], block["stage"]) == ("sbercloud.moderation", "prompt")
+    for other, code in ((classify_openai, status), (classify_sbercloud, 500)):
+        with pytest.raises(ModelError):
+            other(Reply({"error": error}, code, {}))
+
+
+def test_an_answer_inside_an_error_status_is_an_error_with_what_was_received() -> None:
+    with pytest.raises(ModelError) as caught:
+        classify_openai(Reply(completion(content="Hi"), 500, {}))
+
+    assert caught.value.kind == "server"
+    assert caught.value.response is not None
+    assert caught.value.response["content"] == "Hi"
