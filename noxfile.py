@@ -46,7 +46,12 @@ def tests_native(session: nox.Session) -> None:
     session.install("-e", ".[testing]", "-e", str(NATIVE), *_group("tests"))
     # Without the project's `--ignore`, which keeps the other session from what it has not installed.
     session.run(
-        "pytest", "-o", "addopts=--import-mode=importlib --strict-markers", str(NATIVE / "tests"), *session.posargs
+        "pytest",
+        "-o",
+        "addopts=--import-mode=importlib --strict-markers",
+        str(NATIVE / "tests"),
+        "tests/test_corpus.py",
+        *session.posargs,
     )
 
 
@@ -99,7 +104,15 @@ def build(session: nox.Session) -> None:
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     suites = [str(path.relative_to(ROOT) / "tests") for path in PLUGINS]
-    for name in ["pyproject.toml", "README.md", "examples", "tests", *suites]:
+    for name in [
+        "pyproject.toml",
+        "README.md",
+        "examples",
+        "tests",
+        "benchmarks/__init__.py",
+        "benchmarks/outcomes",
+        *suites,
+    ]:
         _copy(ROOT / name, outside / name)
     session.chdir(outside)
     session.run("pytest", *session.posargs)

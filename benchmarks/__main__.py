@@ -29,6 +29,7 @@ BENCHMARKS = (
     "import_cost",
     "journal_rate",
     "journal_kill",
+    "outcomes",
 )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from .._environments import NotInstalledError, default_folder
+from .._measure import Figure
 from .asking import LIBRARIES, ask_library, ask_ours
 from .corpus import corpus
 from .server import ReplyServer
@@ -26,7 +28,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--envs", type=Path, default=default_folder(), help="folder of the libraries' environments")
     parser.add_argument("--only", action="append", help="a library, by its name; can be given several times")
     parser.add_argument("--write", type=Path, metavar="DOC.md", help="put the tables there, and the JSON beside it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was seen there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figure with a bound there")
     parser.add_argument("--quick", action="store_true", help="only HiveTrace's own models")
     told = parser.parse_args(arguments)
     found = _seen(told.envs, () if told.quick else told.only)
@@ -39,12 +41,13 @@ def main(arguments: list[str]) -> int:
     print(text)
     if told.write:
         _put(told.write, text)
-    for path in filter(None, (told.json, told.write and told.write.with_suffix(".json"))):
-        path.write_text(_raw(found, cells), encoding="utf-8")
-    missed = [
-        case.id for case in cases if (one := cells[OURS][case.id]).asked and not right(case, one.close, kind=True)
-    ]
-    return 1 if missed else 0
+        told.write.with_suffix(".json").write_text(_raw(found, cells), encoding="utf-8")
+    asked = [(case, one) for case in cases if (one := cells[OURS][case.id]).asked]
+    read_right = 100 * sum(right(case, one.close, kind=True) for case, one in asked) / len(asked)
+    figure = Figure("documented replies that HiveTrace's models read right", read_right, " %", 100.0, at_least=True)
+    if told.json:
+        told.json.write_text(json.dumps([asdict(figure)]))
+    return 0 if figure.verdict == "pass" else 1
 
 
 def _seen(environments: Path, only: list[str] | tuple[str, ...] | None) -> dict[str, dict[str, Any]]:

@@ -138,7 +138,8 @@ def ask_ours(cases: Iterable[Case], server: ReplyServer) -> dict[str, Any]:
 
 async def _ours(case: Case, url: str) -> dict[str, Any]:
     name, params = settings(case, url)
-    async with create_model(name, **params) as model:
+    created: Any = create_model(name, **params)
+    async with created as model:
         try:
             if case.stream is None:
                 return observed(await model.ainvoke("Hi"))

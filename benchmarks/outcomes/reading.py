@@ -1,7 +1,7 @@
 """How a careful user of a library would read what it shows: one written rule for all of them.
 
-Generous on purpose. Whatever the library lets through counts, be it a class, a field, an error body or the wording of an
-error. Two readings are made: `closely`, with all of that, and plainly, with the words that the library itself stands
+Generous on purpose. Whatever the library lets through counts, be it a class, a field, an error body or the wording of
+an error. Two readings are made: `closely`, with all of that, and plainly, with the words that the library itself stands
 for: exception classes, status and code attributes, the finish reason.
 """
 
@@ -28,8 +28,8 @@ _FINISH: Final[dict[str, Outcome]] = {
     **dict.fromkeys(("length", "max_tokens", "continuation"), "truncated"),
     **dict.fromkeys(("tool_calls", "function_call", "tool_call"), "tool_calls"),
     **dict.fromkeys(
-        ("content_filter", "blacklist", "safety", "blocklist", "prohibited_content", "spii", "image_safety", "recitation",
-         "image_recitation", "image_prohibited_content", "escalation", "model_armor", "content_filtered"),
+        ("content_filter", "blacklist", "safety", "blocklist", "prohibited_content", "spii", "image_safety",
+         "recitation", "image_recitation", "image_prohibited_content", "escalation", "model_armor", "content_filtered"),
         "blocked",
     ),
     "refusal": "refused",
@@ -62,19 +62,15 @@ _CODES: Final[tuple[tuple[str, Verdict], ...]] = (
 
 _PROSE: Final[tuple[tuple[str, Verdict], ...]] = (
     (
-        r"usage policy|safety reasons|content management policy|input was flagged|prompt injection|safety system"
-        r"|content filter|content moderation",
+        r"usage policy|safety (reasons|system)|content (management policy|filter|moderation)|flagged|prompt injection",
         Verdict("blocked"),
     ),
     (
         r"maximum context length|exceeds the maximum number of tokens|longer than the context length",
         Verdict("failed", "context_length"),
     ),
-    (
-        r"limit: 0\b|current quota(?!.*perminute)|(credit balance|spend limit|usage limit)|insufficient credits|budget exceeded"
-        r"|key limit exceeded|billing account",
-        Verdict("failed", "quota"),
-    ),
+    (r"limit: 0\b|current quota(?!.*perminute)|billing account", Verdict("failed", "quota")),
+    (r"credit balance|insufficient credits|(spend|usage|key) limit|budget exceeded", Verdict("failed", "quota")),
     (r"api key (not valid|was reported)|authorization\W+header|\bscope\b", Verdict("failed", "authentication")),
     (r"maximum pending requests", Verdict("failed", "rate_limit")),
     (r"not a valid model id", Verdict("failed", "not_found")),
@@ -118,35 +114,34 @@ def read(seen: Mapping[str, Any], *, closely: bool, stream: bool, timeout_504: b
         return Verdict("blocked")
     if "classes" in seen:
         return _raised(seen, closely=closely, timeout_504=timeout_504)
-    if "signals" in seen:
-        return _answer(seen, closely=closely, stream=stream, timeout_504=timeout_504)
-    return None
-
-
-def _answer(seen: Mapping[str, Any], *, closely: bool, stream: bool, timeout_504: bool) -> Verdict:
-    signals: Mapping[str, Any] = seen["signals"]
-    error = signals.get("error")
+    if "signals" not in seen:
+        return None
+    error = seen["signals"].get("error")
     if closely and error:
-        found = error if isinstance(error, Mapping) else {"message": str(error)}
-        return _raised(
-            {"classes": [], "fields": {"body": found, **found}, "text": ""}, closely=True, timeout_504=timeout_504
-        )
+        body = error if isinstance(error, Mapping) else {"message": str(error)}
+        beside = {"classes": [], "fields": {"body": body, **body}, "text": ""}
+        return _raised(beside, closely=True, timeout_504=timeout_504)
+    return _answer(seen, closely=closely, stream=stream)
+
+
+def _answer(seen: Mapping[str, Any], *, closely: bool, stream: bool) -> Verdict:
+    signals: Mapping[str, Any] = seen["signals"]
     names = _REASONS if closely else _REASONS[:2]
     words = [str(signals[name]).lower().removeprefix("finishreason.") for name in names if signals.get(name)]
-    feedback = signals.get("prompt_feedback") or signals.get("promptFeedback")
-    outcomes = [_FINISH.get(word) for word in words]
+    outcomes: set[Outcome | None] = {_FINISH.get(word) for word in words}
     if closely and None in outcomes:
         return Verdict("unknown")  # also where the library's own word hides a vendor's new one
-    if "blocked" in outcomes or (isinstance(feedback, Mapping) and feedback.get("block_reason")):
-        return Verdict("blocked")
-    if seen.get("refusal") or "refused" in outcomes:
-        return Verdict("refused")
-    if "failed" in outcomes:
-        return Verdict("failed", "permission" if "pup_limited_disabled" in words else "server")
-    if seen.get("tool_calls") or "tool_calls" in outcomes:
-        return Verdict("tool_calls")
-    if "truncated" in outcomes:
-        return Verdict("truncated")
+    feedback = signals.get("prompt_feedback") or {}
+    beside: dict[Outcome, Any] = {
+        "blocked": feedback.get("block_reason"),
+        "refused": seen.get("refusal"),
+        "tool_calls": seen.get("tool_calls"),
+    }
+    outcomes |= {outcome for outcome, there in beside.items() if there}
+    for outcome in ("blocked", "refused", "failed", "tool_calls", "truncated"):
+        if outcome in outcomes:
+            banned = outcome == "failed" and "pup_limited_disabled" in words
+            return Verdict(outcome, ("permission" if banned else "server") if outcome == "failed" else None)
     if signals.get("done") is False or (stream and not words):
         return Verdict("failed", "connection")
     if None in outcomes:
@@ -178,17 +173,16 @@ def _raised(seen: Mapping[str, Any], *, closely: bool, timeout_504: bool) -> Ver
 
 
 def _by_status(fields: Mapping[str, Any], text: str, timeout_504: bool) -> Verdict | None:
-    shown = [fields.get(name) for name in ("status_code", "code", "status")]
+    shown: list[Any] = [fields.get(name) for name in ("status_code", "code", "status")]
     shown += re.findall(r"(?:^|code: |\()([45]\d\d|-1)\b|\b([45]\d\d) [A-Z_]{6,}", text)[:1]
-    for value in ("".join(value) if isinstance(value, tuple) else value for value in shown):
-        if str(value) == "-1":  # how the client of a local server writes an error in the middle of a stream
+    for value in ("".join(value) if isinstance(value, tuple) else str(value) for value in shown):
+        if value == "-1":  # how the client of a local server writes an error in the middle of a stream
             return Verdict("failed", "server")
-        if not str(value).isdigit() or not 400 <= int(value) < 600:
-            continue
-        status = int(value)
+        status = int(value) if value.isdigit() else 0
         if status == 504 and timeout_504:
             return Verdict("failed", "timeout")
-        return Verdict("failed", _STATUSES.get(status, "bad_request" if status < 500 else "server"))
+        if 400 <= status < 600:
+            return Verdict("failed", _STATUSES.get(status, "bad_request" if status < 500 else "server"))
     return None
 
 

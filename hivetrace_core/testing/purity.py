@@ -76,6 +76,8 @@ class MangledReplyTests(Bench):
             replies = self._replies(stage, model)
 
             for reply in replies:
+                for status in STATUSES:
+                    check_classified(model, Reply(reply.payload, status, reply.headers))
                 for payload in variations(reply.payload):
                     check_classified(model, Reply(payload, reply.status, reply.headers))
             payloads = [reply.payload for reply in replies]

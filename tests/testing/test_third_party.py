@@ -9,6 +9,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import hivetrace_core
+
 ROOT = Path(__file__).parents[2]
 GLOBEX = ROOT / "examples" / "hivetrace-globex"
 CONFIG = """
@@ -18,7 +20,8 @@ prompts: [Hello]
 
 
 def test_a_plugin_from_a_wheel_resolves_by_name_and_passes_the_kit_outside_the_checkout(tmp_path: Path) -> None:
-    wheels = [wheel(tmp_path / "core", ROOT, "hivetrace_core"), wheel(tmp_path / "globex", GLOBEX, "hivetrace_globex")]
+    core = Path(hivetrace_core.__file__).parent  # from wherever it is tested
+    wheels = [wheel(tmp_path / "core", ROOT, core), wheel(tmp_path / "globex", GLOBEX, GLOBEX / "hivetrace_globex")]
     python = environment(tmp_path / "venv", wheels)
     work = tmp_path / "work"
     shutil.copytree(GLOBEX / "tests", work / "tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -35,9 +38,9 @@ def test_a_plugin_from_a_wheel_resolves_by_name_and_passes_the_kit_outside_the_c
     assert "skipped" not in tested
 
 
-def wheel(folder: Path, project: Path, package: str) -> Path:
+def wheel(folder: Path, project: Path, package: Path) -> Path:
     """Build a project's wheel from a copy of what goes into it."""
-    shutil.copytree(project / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         if (project / name).exists():
             shutil.copy2(project / name, folder)

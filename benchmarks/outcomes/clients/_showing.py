@@ -30,8 +30,8 @@ class Question(TypedDict):
 class Seen(TypedDict, total=False):
     """What a user of the library can look at.
 
-    An answer has `content`, `signals` (every field that tells how it ended), `tool_calls` and `refusal`; what was raised
-    has `classes`, `fields` (public attributes), `text`, and `partial`: what a stream had said before.
+    An answer has `content`, `signals` (every field that tells how it ended), `tool_calls` and `refusal`; what was
+    raised has `classes`, `fields` (public attributes), `text`, and `partial`: what a stream had said before.
     """
 
     content: str
@@ -63,7 +63,7 @@ def raised(exc: BaseException, partial: str = "") -> Seen:
             value = plain(getattr(cause, name, None))
             if value is not None:
                 fields.setdefault(name, value)
-        texts.append(str(cause)[:4000])
+        texts.append(str(cause)[:2000])
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return {"classes": classes, "fields": fields, "text": "\n".join(texts), "partial": partial}
 
@@ -89,6 +89,6 @@ def serve(ask: Callable[[Question], Seen], distributions: Iterable[str]) -> None
         question: Question = json.loads(line)
         try:
             seen = ask(question)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # whatever a library raises is what it shows
             seen = raised(exc)
         print(json.dumps({"id": question["id"], "seen": seen}, default=str), file=answers, flush=True)

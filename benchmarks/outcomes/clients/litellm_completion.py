@@ -47,7 +47,7 @@ def ask(question: Question) -> Seen:
     try:
         for chunk in litellm.completion(messages=messages, stream=True, **own):
             add(seen, chunk)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001  # whatever a library raises is what it shows
         return raised(exc, seen["content"])
     return seen
 
