@@ -15,6 +15,7 @@ import yaml
 
 from hivetrace_core import load_config
 from hivetrace_core.cli import main
+from hivetrace_core.mockserver.dialects import installed_dialects
 from hivetrace_core.responses import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
@@ -155,6 +156,20 @@ def test_the_table_of_providers_says_what_is_true_today() -> None:
         assert {point.name for point in points if point.group == "hivetrace.models"} == set(
             re.findall(r"`(\w+)`", names)
         )
+
+
+def test_the_table_of_signs_is_that_of_the_dialects() -> None:
+    rows = {row[0].strip("`"): row for row in table("What their wire tells apart")}
+    dialects, _ = installed_dialects()
+
+    assert set(rows) == set(dialects) - {"globex"}
+    for name, row in rows.items():
+        silent = {
+            outcome
+            for outcome, cell in (("blocked", row[2]), ("refused", row[3]))
+            if cell.startswith("no ") or cell == "no"
+        }
+        assert silent == set(dialects[name].cannot_say), name
 
 
 def test_links_lead_to_files_of_the_repository() -> None:
