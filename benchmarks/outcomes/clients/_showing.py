@@ -63,7 +63,8 @@ def raised(exc: BaseException, partial: str = "") -> Seen:
             value = plain(getattr(cause, name, None))
             if value is not None:
                 fields.setdefault(name, value)
-        texts.append(str(cause)[:2000])
+        # Some libraries append a traceback, with paths of the machine: nothing that a user would read a cause from.
+        texts.append(str(cause).partition("Traceback (most recent call last)")[0][:2000])
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return {"classes": classes, "fields": fields, "text": "\n".join(texts), "partial": partial}
 
