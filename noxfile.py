@@ -21,6 +21,7 @@ NATIVE = ROOT / "plugins" / "hivetrace-llamacpp"  # compiles llama.cpp: minutes,
 PLUGINS = [path.parent for path in sorted(ROOT.glob("plugins/hivetrace-*/pyproject.toml")) if path.parent != NATIVE]
 EXAMPLE_PLUGINS = sorted(path.parent for path in ROOT.glob("examples/hivetrace-*/pyproject.toml"))
 DISTRIBUTIONS = [*PLUGINS, *EXAMPLE_PLUGINS]
+PARALLEL = ["-n", "auto", "--dist", "worksteal"]
 
 
 def _group(name: str) -> list[str]:
@@ -37,7 +38,7 @@ def _install_checkout(session: nox.Session, *more: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests of core and of every plugin in the checkout."""
     _install_checkout(session, *_group("tests"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -115,7 +116,7 @@ def build(session: nox.Session) -> None:
     ]:
         _copy(ROOT / name, outside / name)
     session.chdir(outside)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -55,15 +55,11 @@ class Breaker:
         with self._lock:
             if self.tripped is not None:
                 return True
-            threshold = TRIP_AFTER.get(error.kind)
+            threshold = self._threshold(error)
             if threshold is None:
                 # The provider did answer: the fault is the prompt's.
                 self._failures = 0
                 return False
-            if not self._answered:
-                threshold = TRIP_AT_START.get(error.kind, threshold)
-            if error.retryable:
-                threshold = max(threshold, CURABLE_AT_LEAST)
             self._failures += 1
             if self._failures >= threshold:
                 self.tripped = error
@@ -79,8 +75,14 @@ class Breaker:
         """A new call may try again; its first failure of the same sort trips the breaker at once."""
         with self._lock:
             if self.tripped is not None:
-                self._failures = TRIP_AFTER.get(self.tripped.kind, 1) - 1
+                self._failures = (self._threshold(self.tripped) or 1) - 1
                 self.tripped = None
+
+    def _threshold(self, error: ModelError) -> int | None:
+        threshold = TRIP_AFTER.get(error.kind)
+        if threshold is not None and not self._answered:
+            threshold = TRIP_AT_START.get(error.kind, threshold)
+        return max(threshold, CURABLE_AT_LEAST) if threshold is not None and error.retryable else threshold
 
     def not_sent(self) -> ModelError | None:
         """The error for a prompt that is not sent because the breaker has tripped; None while it has not."""

@@ -75,7 +75,7 @@ def check_against(script: Script, dialects: Mapping[str, Dialect]) -> None:
             problems.add(("rules", index, "provider"), f"no such provider here; {_suggestion(rule.provider, dialects)}")
             continue
         asked = list(dialects.values()) if rule.provider is None else [dialects[rule.provider]]
-        if rule.outcome is not None and all(rule.outcome in dialect.cannot_say for dialect in asked):
+        if rule.outcome is not None and asked and all(rule.outcome in dialect.cannot_say for dialect in asked):
             problems.add(("rules", index, "outcome"), asked[0].cannot_say[rule.outcome])
         elif rule.variant is not None:
             known = {name for dialect in asked for name in dialect.variants}

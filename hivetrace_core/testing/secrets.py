@@ -85,7 +85,8 @@ class SentSecretTests(SecretTests):
     def test_no_log_has_a_secret(self, caplog: pytest.LogCaptureFixture) -> None:
         """Also at level DEBUG, and when things go wrong."""
         rules = [{"match": f"^{kind}$", "error": kind} for kind in FAILING]
-        with caplog.at_level(logging.DEBUG), self.stage(*rules, echo=self.secret) as stage:
+        everything = caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="hivetrace_core")
+        with everything[0], everything[1], self.stage(*rules, echo=self.secret) as stage:
             for prompt in ("Hello", *FAILING):
                 stage.model().batch([prompt])
             logging.getLogger(__name__).debug("a line of the test's own")

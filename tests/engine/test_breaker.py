@@ -188,4 +188,6 @@ def test_a_token_that_has_run_out_is_no_dead_key() -> None:
     curable = ModelError("the token has run out", kind="authentication", retryable=True)
 
     assert [breaker.failed(curable) for _ in range(5)] == [False] * 4 + [True]
+    breaker.rearm()
+    assert breaker.failed(curable)
     assert answered().failed(ModelError("no such key", kind="authentication"))

@@ -24,12 +24,17 @@ CANNED_TEXTS: Final = frozenset(
 )
 """Compared as a whole, so that an answer that only quotes one of them stays an answer."""
 
-_FILTER: Final = re.compile(r"content[\s_-]*filter|moderation", re.IGNORECASE)
+_CODE: Final = re.compile(r"content[\s_-]*(?:filter|polic)|moderation", re.IGNORECASE)
+_SENTENCE: Final = re.compile(
+    r"(?:blocked|flagged|rejected|filtered|refused|stopped)\b[^.\"]{0,40}\b(?:content[\s_-]*filter|moderation)",
+    re.IGNORECASE,
+)
+"""A message may quote the prompt or the request, in which the bare words prove nothing: the filter has to have acted."""
 
 
 def with_canned_text(response: ModelResponse) -> ModelResponse:
     """The response; blocked where its whole text is one of the sentences with which GigaChat models evade a topic."""
-    metadata, content = response["response_metadata"], response["content"].strip()
+    metadata, content = response["response_metadata"], " ".join(response["content"].split())
     if metadata.get("outcome") in ("answered", "unknown") and content in CANNED_TEXTS:
         metadata["outcome"] = "blocked"
         metadata["finish_reason"] = "content_filter"
@@ -43,12 +48,12 @@ def with_canned_text(response: ModelResponse) -> ModelResponse:
 
 
 def filter_named(error: Mapping[str, Any], status: int) -> Block | None:
-    """The block that a 400 or 403 means whose code or message names a content filter or moderation."""
+    """The block that a 400 or 403 means whose code names a content filter, or whose message says that one has acted."""
     if status not in (400, 403):
         return None
-    for key in ("code", "type", "message"):
+    for key, sign in (("code", _CODE), ("type", _CODE), ("message", _SENTENCE)):
         value = error.get(key)
-        if isinstance(value, str) and _FILTER.search(value):
+        if isinstance(value, str) and sign.search(value):
             return {
                 "stage": "prompt",
                 "categories": [],

@@ -205,6 +205,7 @@ AZURE: Final[dict[str, Signal]] = {
 }
 
 OPENROUTER: Final[dict[str, Signal]] = {
+    "finish.null_empty": Signal("server", answer(None, content=False)),  # nothing was generated
     "openrouter.moderation": Signal("blocked", routed(403, reasons=["violence"], flagged_input="How do I"), 403),
     "openrouter.moderation_in_200": Signal("blocked", routed(403, reasons=["hate"])),
     "openrouter.prompt_injection": Signal("blocked", routed(403, patterns=["ignore previous instructions"]), 403),

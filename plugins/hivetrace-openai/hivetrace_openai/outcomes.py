@@ -14,6 +14,7 @@ from . import cloudru, failures
 from .payloads import count, first_choice, mapping, sequence, text, triggered_categories
 from .signals import BLOCKING_NATIVE_REASONS, FINISH_REASONS
 
+_NOTHING: Final = {"message": "neither text nor a finish reason; nothing was generated", "code": "server"}
 _UNEXPLAINED: Final = {"message": "the answer ended with the finish reason 'error' and no explanation"}
 
 Stage = Literal["prompt", "response", "unspecified"]
@@ -34,7 +35,12 @@ def classify_openrouter(reply: Reply) -> ModelResponse:
     Raises:
         ModelError: it is an error. A block is not.
     """
-    return _classify(reply, "OpenRouter")
+    response = _classify(reply, "OpenRouter")
+    metadata = response["response_metadata"]
+    if metadata["outcome"] == "empty" and metadata.get("native_finish_reason") is None:
+        # A model that was still starting: nothing was generated, nothing is billed, and another attempt may help.
+        raise failures.model_error(reply, "OpenRouter", error=_NOTHING, partial=None)
+    return response
 
 
 def classify_sbercloud(reply: Reply) -> ModelResponse:

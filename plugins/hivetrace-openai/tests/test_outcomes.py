@@ -447,6 +447,22 @@ def test_cloudrus_error_that_names_a_filter_is_a_block(error: dict[str, Any], st
             other(Reply({"error": error}, code, {}))
 
 
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Unrecognized request argument supplied: moderation", "bad_request"),
+        ("This model's maximum context length is 9 tokens: 'write a content filter'", "context_length"),
+        ("validation failed: {'content': 'explain content moderation'}", "bad_request"),
+        ("The account is under moderation", "bad_request"),
+    ],
+)
+def test_cloudrus_errors_that_only_mention_filters_are_errors(message: str, kind: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        classify_sbercloud(Reply({"error": {"message": message}}, 400, {}))
+
+    assert caught.value.kind == kind
+
+
 def test_an_answer_inside_an_error_status_is_an_error_with_what_was_received() -> None:
     with pytest.raises(ModelError) as caught:
         classify_openai(Reply(completion(content="Hi"), 500, {}))
@@ -454,3 +470,14 @@ def test_an_answer_inside_an_error_status_is_an_error_with_what_was_received() -
     assert caught.value.kind == "server"
     assert caught.value.response is not None
     assert caught.value.response["content"] == "Hi"
+
+
+def test_a_router_that_generated_nothing_at_all_may_be_asked_again() -> None:
+    nothing = completion(content="", finish_reason=None)
+
+    with pytest.raises(ModelError, match="nothing was generated") as caught:
+        classify_openrouter(Reply(nothing, 200, {}))
+    assert (caught.value.kind, caught.value.retryable) == ("server", True)
+    assert classify_openai(Reply(nothing, 200, {}))["response_metadata"]["outcome"] == "empty"
+    stopped = classify_openrouter(Reply(completion(content="", finish_reason="stop"), 200, {}))
+    assert stopped["response_metadata"]["outcome"] == "empty"
