@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
 from hivetrace_core import ModelError
@@ -38,11 +38,13 @@ class AccessToken:
         value: What goes into the header.
         refresh_at: From when on a new one is fetched.
         dies_at: Until when the service takes it, as far as is known.
+        fresh: Whether the last fetch brought it; False where that one failed and the token goes on.
     """
 
     value: str
     refresh_at: float
     dies_at: float
+    fresh: bool = True
 
     @classmethod
     def lasting(cls, value: str, lifetime: float | None, *, buffer: float) -> AccessToken:
@@ -85,15 +87,21 @@ class TokenStore:
 
     def __init__(self, *, patience: float) -> None:
         self._patience = patience
+        self._token: AccessToken | None = None
+        self._failure: ModelError | None = None
+        self._not_before = 0.0
         self._start()
 
     def _start(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._token: AccessToken | None = None
+        # Reentrant: the garbage collector may close an abandoned fetch while this very thread holds the lock.
+        self._lock = threading.RLock()
         self._flight: _Flight | None = None
-        self._failure: ModelError | None = None
-        self._not_before = 0.0
+        self._pid = os.getpid()  # last: another thread that finds it takes the new lock
+
+    def _check_process(self) -> None:
+        """In a forked child, the parent's threads, which would fetch or hold the lock, do not exist; its token does."""
+        if self._pid != os.getpid():
+            self._start()
 
     async def get(self, fetch: Fetch) -> Held:
         """A token that can be used now.
@@ -104,11 +112,12 @@ class TokenStore:
         Raises:
             ModelError: the token endpoint's; everybody who waited for the same request gets it.
         """
+        self._check_process()
         waited = False
         while True:
             token = self._token
             if token is not None and time.monotonic() < token.refresh_at:
-                return Held(token.value, waited)
+                return Held(token.value, new=waited and token.fresh)
             flight, mine = self._join()
             if flight is not None and mine:
                 return await self._fetch(flight, fetch)
@@ -118,25 +127,24 @@ class TokenStore:
 
     def discard(self, value: str) -> None:
         """The service refuses this token: forget it, unless another one has taken its place."""
+        self._check_process()
         with self._lock:
             if self._token is not None and self._token.value == value:
                 self._token = None
 
     def _join(self) -> tuple[_Flight | None, bool]:
         """The fetch that is under way, and whether it is the caller's to make; None where a token has come."""
-        if self._pid != os.getpid():
-            # The parent's threads, which would fetch or hold the lock, do not exist in a forked child.
-            self._start()
+        self._check_process()
+        mine: _Flight = Future()
+        mine.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
         with self._lock:
-            token = self._token
+            token, flight = self._token, self._flight
             if token is not None and time.monotonic() < token.refresh_at:
                 return None, False
-            if self._flight is not None:
-                return self._flight, False
-            flight: _Flight = Future()
-            flight.set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
-            self._flight = flight
-            return flight, True
+            if flight is not None:
+                return flight, False
+            self._flight = mine
+            return mine, True
 
     async def _fetch(self, flight: _Flight, fetch: Fetch) -> Held:
         token: AccessToken | None = None
@@ -156,7 +164,9 @@ class TokenStore:
 
     def _land(self, flight: _Flight, token: AccessToken | None, error: ModelError | None) -> AccessToken | None:
         """The fetch is over, also by cancellation (neither token nor error). Returns the old token where it goes on."""
+        self._check_process()
         kept: AccessToken | None = None
+        error = copy.copy(error)  # the one who fetched writes into his own: advice, and the number of attempts
         with self._lock:
             now = time.monotonic()
             if token is not None:
@@ -166,7 +176,7 @@ class TokenStore:
                 self._not_before = now + max(FAILURE_PAUSE_S, error.retry_after or 0.0)
                 if error.retryable and self._token is not None and now < self._token.dies_at:
                     # An outage that is shorter than the buffer harms nobody.
-                    kept = AccessToken(self._token.value, self._not_before, self._token.dies_at)
+                    kept = replace(self._token, refresh_at=self._not_before, fresh=False)
                     self._token, error = kept, None
             if self._flight is flight:
                 self._flight = None

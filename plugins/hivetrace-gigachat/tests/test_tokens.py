@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 import pytest
@@ -136,6 +136,25 @@ def test_everybody_who_waits_gets_an_error_of_his_own() -> None:
     assert len({id(error) for error in errors}) == 10
 
 
+def test_what_the_one_who_fetched_writes_into_his_error_is_his_own() -> None:
+    endpoint, tokens = Endpoint(ModelError("no", kind="rate_limit", retry_after=30)), store()
+
+    async def failed() -> tuple[str, int]:
+        try:
+            await tokens.get(endpoint.fetch)
+        except ModelError as error:
+            found = error.message, error.attempts
+            error.message, error.attempts = f"{error.message}, and advice", 3
+            return found
+        return "a token", 0
+
+    async def main() -> list[tuple[str, int]]:
+        return [*await asyncio.gather(*(failed() for _ in range(5))), await failed(), await failed()]
+
+    assert asyncio.run(main()) == [("no", 0)] * 7
+    assert endpoint.calls == 1
+
+
 def test_after_a_failure_the_next_fetch_waits_a_moment_and_then_succeeds() -> None:
     endpoint, tokens = Endpoint(outage()), store()
 
@@ -179,6 +198,42 @@ def test_the_old_token_goes_on_while_it_lives_and_the_endpoint_is_down() -> None
 
     assert asyncio.run(main()) == ["token-1"] * 3
     assert endpoint.calls == 2
+
+
+def test_the_old_token_that_goes_on_is_new_to_nobody_who_waited() -> None:
+    endpoint, tokens = Endpoint(outage()), store()
+
+    async def due() -> AccessToken:
+        return AccessToken("old", time.monotonic(), time.monotonic() + 60)
+
+    async def main() -> list[Held]:
+        assert (await tokens.get(due)).new
+        return await asyncio.gather(*(tokens.get(endpoint.fetch) for _ in range(5)))
+
+    assert asyncio.run(main()) == [Held("old", new=False)] * 5
+    assert endpoint.calls == 1
+
+
+def test_a_fetch_that_is_closed_by_a_thread_that_holds_the_lock_ends() -> None:
+    class Never:
+        def __await__(self) -> Generator[None, None, AccessToken]:
+            yield
+            raise AssertionError
+
+    tokens = store()
+
+    def work() -> None:
+        fetching = tokens.get(Never)
+        fetching.send(None)
+        with tokens._lock:
+            fetching.close()  # as the garbage collector does, whenever it runs
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert asyncio.run(tokens.get(Endpoint().fetch)).value == "token-1"
 
 
 def test_a_token_that_was_refused_is_not_kept_when_the_endpoint_is_down() -> None:
@@ -226,20 +281,58 @@ def test_a_forked_child_does_not_wait_for_its_parents_threads() -> None:
     thread = threading.Thread(target=lambda: asyncio.run(_quietly(tokens, endpoint)), daemon=True)
     thread.start()
     time.sleep(0.1)
+    assert _in_a_child(lambda: asyncio.run(tokens.get(Endpoint(took=0).fetch)).value == "token-1")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_goes_on_with_the_token_and_not_with_the_lock() -> None:
+    endpoint, tokens = Endpoint(), store()
+    asyncio.run(tokens.get(endpoint.fetch))
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with tokens._lock:
+            holding.set()
+            done.wait(10)
+
+    def child() -> bool:
+        first = asyncio.run(tokens.get(endpoint.fetch))
+        tokens.discard(first.value)
+        return [first, asyncio.run(tokens.get(endpoint.fetch))] == [Held("token-1", False), Held("token-2", True)]
+
+    def refused() -> bool:
+        tokens.discard("token-1")
+        return asyncio.run(tokens.get(endpoint.fetch)).value == "token-2"
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(5)
+    try:
+        assert _in_a_child(child)
+        assert _in_a_child(refused)
+    finally:
+        done.set()
+        thread.join(5)
+
+
+def _in_a_child(check: Callable[[], bool]) -> bool:
+    """What a forked process finds; False where it does not end."""
     child = os.fork()
     if child == 0:
-        value = asyncio.run(tokens.get(Endpoint(took=0).fetch)).value
-        os._exit(0 if value == "token-1" else 1)
-
+        code = 1
+        try:
+            code = 0 if check() else 1
+        finally:
+            os._exit(code)
     until = time.monotonic() + 4
-    done, status = 0, 0
-    while not done and time.monotonic() < until:
+    while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
         time.sleep(0.02)
-    if not done:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-    assert (done, status) == (child, 0)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False
 
 
 async def _quietly(tokens: TokenStore, endpoint: Endpoint) -> None:

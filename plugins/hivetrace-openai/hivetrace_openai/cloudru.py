@@ -29,7 +29,7 @@ _SENTENCE: Final = re.compile(
     r"(?:blocked|flagged|rejected|filtered|refused|stopped)\b[^.\"]{0,40}\b(?:content[\s_-]*filter|moderation)",
     re.IGNORECASE,
 )
-"""A message may quote the prompt or the request, in which the bare words prove nothing: the filter has to have acted."""
+"""A message may quote the prompt, in which the bare words prove nothing: the filter has to have acted."""
 
 
 def with_canned_text(response: ModelResponse) -> ModelResponse:
