@@ -87,8 +87,7 @@ def test_every_outcome_of_every_provider_equals_the_script(address: str, tmp_pat
     models = []
     for name, params in PARAMS.items():
         given = {**params, "base_url": f"{address}/{name}{dialects[name].base_path}"}
-        if name == "gigachat":
-            given["auth_url"] = f"{address}/{name}/api/v2/oauth"
+        given |= {option: f"{address}/{name}{path}" for option, path in dialects[name].other_urls.items()}
         models.append({"model": name, "label": name, "params": given})
     config = {
         "name": "all",

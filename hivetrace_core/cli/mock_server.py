@@ -30,7 +30,9 @@ def command(script: Path | None, port: int) -> int:
         try:
             click.echo(f"mock server on {server.address} (Ctrl-C stops it)")
             for name in server.providers:
-                click.echo(f"{one_line(name):<{width}}  {visible(server.url(name))}")
+                urls = server.urls(name)
+                others = "".join(f"  {option}: {url}" for option, url in urls.items() if option != "base_url")
+                click.echo(f"{one_line(name):<{width}}  {visible(urls['base_url'] + others)}")
             threading.Event().wait()
         except KeyboardInterrupt:
             click.echo()

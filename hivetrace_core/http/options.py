@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ..options import ModelOptions
 from ..redaction import is_secret_name
@@ -87,6 +87,20 @@ class HttpOptions(ModelOptions):
     def _check_tls(self) -> Self:
         if self.ca_bundle is not None and not self.verify_tls:
             raise ValueError("ca_bundle has no effect with verify_tls=False: leave out one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                text = value.get_secret_value()
+                if not text.strip():
+                    raise ValueError(f"{name} is empty: leave it out or give it a value")
+                if any(character < " " or character == "\x7f" for character in text):
+                    raise ValueError(
+                        f"{name} contains a line break or another control character; was it pasted with one?"
+                    )
         return self
 
     def secrets(self) -> list[str]:

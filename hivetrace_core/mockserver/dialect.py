@@ -78,6 +78,7 @@ class Dialect(Protocol):
     Attributes:
         name: The first segment of the path under which the server speaks it; the plugin's name.
         base_path: What the vendor's `base_url` has after the host: `/v1`.
+        other_urls: Options beside `base_url` that take an address of the vendor's, and what each has after the host.
         stream_type: Content type of its streams.
         variants: Every named signal that it can spell, and the outcome or error kind that the signal means.
         final_variants: Those whose error is not worth another attempt although its kind usually is.
@@ -86,6 +87,7 @@ class Dialect(Protocol):
 
     name: str
     base_path: str = ""
+    other_urls: Mapping[str, str] = {}
     stream_type: str = "text/event-stream"
     variants: Mapping[str, str] = {}
     final_variants: frozenset[str] = frozenset()

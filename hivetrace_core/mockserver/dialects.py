@@ -22,6 +22,7 @@ _NEEDED: Final = (
     "key_of",
     "variants",
     "cannot_say",
+    "other_urls",
 )
 
 

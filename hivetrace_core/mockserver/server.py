@@ -99,6 +99,11 @@ class MockServer:
         """The `base_url` to give to the provider's models."""
         return self.root(provider) + self._known(provider).base_path
 
+    def urls(self, provider: str) -> dict[str, str]:
+        """The addresses to give to the provider's models, by the name of the option: `base_url`, and any other."""
+        others = self._known(provider).other_urls.items()
+        return {"base_url": self.url(provider), **{name: self.root(provider) + path for name, path in others}}
+
     @property
     def log(self) -> list[RequestRecord]:
         """The requests so far, oldest first; the same as `GET /_log`."""

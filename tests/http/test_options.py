@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hivetrace_core import ConfigError
+from hivetrace_core import ConfigError, SecretStr
 from hivetrace_core.http import HttpOptions
 from hivetrace_core.redaction import Redactor
 
@@ -157,3 +157,17 @@ def test_options_of_a_provider_are_checked_too() -> None:
     assert AcmeOptions().base_url == "https://api.acme.example/v1"
     with pytest.raises(ConfigError, match="base_url must start with"):
         AcmeOptions.parse({"base_url": "acme"}, where="AcmeModel")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [("", "api_key is empty"), (" ", "api_key is empty"), ("abcdefgh\n", "line break"), ("abc\x00defgh", "line break")],
+)
+def test_a_credential_that_cannot_be_meant_is_refused_before_anything_is_sent(key: str, says: str) -> None:
+    class Keyed(HttpOptions):
+        base_url: str = "https://acme.example/v1"
+        api_key: SecretStr | None = None
+
+    with pytest.raises(ConfigError, match=says) as caught:
+        Keyed.parse({"api_key": key}, where="AcmeModel")
+    assert "abc" not in str(caught.value)

@@ -53,6 +53,7 @@ class GigaChatDialect(Dialect):
 
     name = "gigachat"
     base_path = "/v1"
+    other_urls: Mapping[str, str] = {"auth_url": AUTH_PATH}
     variants: Mapping[str, str] = {name: signal.means for name, signal in VARIANTS.items()}
 
     def __init__(self, *, token_lifetime: float = 1800.0, clock_error: float = 0.0) -> None:

@@ -15,7 +15,7 @@ from .operations import Operation, OperationReply, Readings, operation_id
 from .options import YandexGPTOptions
 from .params import YandexGPTParams
 from .streams import Assembly
-from .tokens import IamTokens, Token
+from .tokens import LONGEST_PATIENCE_S, PATIENCE_MARGIN_S, IamTokens, Token
 from .wire import wire_messages
 
 
@@ -54,7 +54,9 @@ class YandexGPTModel(ProviderModel[YandexGPTOptions]):
         self._parameters = self.options.parameters()
         provider = self.options.iam_token_provider
         lifetime = self.options.iam_token_lifetime
-        self._tokens = IamTokens(provider, lifetime=lifetime) if provider is not None else None
+        timeout = self.options.timeout
+        patience = LONGEST_PATIENCE_S if timeout is None else min(timeout + PATIENCE_MARGIN_S, LONGEST_PATIENCE_S)
+        self._tokens = IamTokens(provider, lifetime=lifetime, patience=patience) if provider is not None else None
         self._readings = Readings(self.options.operation_reads_per_second)
         secret = self.options.api_key or self.options.iam_token
         self._secret = secret.get_secret_value() if secret is not None else ""

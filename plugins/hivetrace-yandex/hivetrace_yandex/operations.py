@@ -8,6 +8,7 @@ instance in `Readings.sent`.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 import time
@@ -55,19 +56,26 @@ class Readings:
     def __init__(self, per_second: float) -> None:
         self._spacing = 1 / per_second
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._next = 0.0
         self.sent = 0
 
     async def turn(self) -> None:
         """Wait until the next reading may be sent; counts it."""
-        with self._lock:
+        with self._own_lock():
             now = time.monotonic()
             at = max(self._next, now)
             self._next = at + self._spacing
         if at > now:
             await asyncio.sleep(at - now)
-        with self._lock:
+        with self._own_lock():
             self.sent += 1
+
+    def _own_lock(self) -> threading.Lock:
+        if self._pid != os.getpid():  # a forked child: who held the lock may exist in the parent only
+            self._lock = threading.Lock()
+            self._pid = os.getpid()
+        return self._lock
 
 
 Read: TypeAlias = Callable[[str], Awaitable[Reply]]

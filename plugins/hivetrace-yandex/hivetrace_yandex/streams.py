@@ -12,6 +12,7 @@ from typing import Any
 
 from hivetrace_core import ModelError, ModelResponse, Reply
 
+from .failures import error_of
 from .payloads import completion_of, first_alternative, mapping
 from .signals import PARTIAL
 
@@ -53,11 +54,10 @@ class Assembly:
             self._last = json.loads(line)
         except ValueError:
             raise ModelError(f"The stream has a line that is not JSON: {line[:200]}", kind="response_format") from None
-        if mapping(self._last).get("error"):
-            self.failed = True
-            return ""
         completion, _ = completion_of(self._last)
-        if completion is None:
+        if mapping(self._last).get("error") or (completion is None and error_of(self._last)):
+            self.failed = True
+        if completion is None or self.failed:
             return ""
         self._result.update(completion)
         text = self._text()
@@ -70,7 +70,7 @@ class Assembly:
     def reply(self) -> Reply:
         """The whole, as if it had come in one piece."""
         if self.failed and self._result:
-            return Reply({**self._last, "result": self._result}, self._status, self._headers)
+            return Reply({"error": error_of(self._last), "result": self._result}, self._status, self._headers)
         return Reply({"result": self._result} if self._result else self._last, self._status, self._headers)
 
     def partial(self) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,6 +184,22 @@ def test_all_operations_of_an_instance_share_one_pace_over_threads() -> None:
 
     assert time.monotonic() - began >= 0.28
     assert readings.sent == 30
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
+    readings = Readings(100)
+    with readings._lock:
+        child = os.fork()
+        if not child:
+            thread = threading.Thread(target=lambda: asyncio.run(readings.turn()), daemon=True)
+            thread.start()
+            thread.join(5)
+            os._exit(int(thread.is_alive()))
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 # Over the wire

@@ -130,6 +130,9 @@ def test_a_connection_that_breaks_keeps_the_text_so_far(fault: str) -> None:
         (wrapped(13, 500)(""), "server"),
         (wrapped(8, 429, "ai.xRequestsPerHour.rate rate quota limit exceed")(""), "rate_limit"),
         (wrapped(16, 401, "Unknown api key 'AQVNabcdef'")(""), "authentication"),
+        ({"grpcCode": 16, "httpCode": 401, "message": "Unknown api key 'AQVNabcdef'"}, "authentication"),
+        ({"httpCode": 401, "message": "Unknown api key 'AQVNabcdef'"}, "authentication"),
+        ({"code": 8, "message": "too many"}, "rate_limit"),
         (b"<html>\n", "response_format"),
     ],
 )

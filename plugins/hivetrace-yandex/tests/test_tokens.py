@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -315,3 +316,105 @@ def test_a_callable_object_may_return_an_awaitable() -> None:
             return " t1.a\n"
 
     assert asyncio.run(IamTokens(Source(), lifetime=60).get()).value == "t1.a"
+
+
+def test_a_plain_provider_that_is_slower_than_the_attempt_still_yields_its_token(server: MockServer) -> None:
+    provider = Provider(delay=0.7)
+    with model_at(server, provider, timeout=0.3, max_attempts=6) as model:
+        response: Any = model.invoke("Hello")
+
+    assert response["content"] == "echo Hello"
+    assert response["response_metadata"]["attempts"] > 1
+    assert provider.calls == 1
+
+
+def test_the_token_of_a_plain_provider_is_kept_though_nobody_waits_for_it() -> None:
+    provider = Provider("t1.a", delay=0.2)
+    tokens = IamTokens(provider, lifetime=60)
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(tokens.get(), 0.05)
+
+    asyncio.run(impatient())
+    time.sleep(0.4)
+
+    assert asyncio.run(tokens.get()).value == "t1.a"
+    assert provider.calls == 1
+
+
+def test_a_leader_whose_loop_stands_still_is_not_waited_for_without_end() -> None:
+    calls = 0
+
+    async def provider() -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.sleep(60)
+        return "t1.a"
+
+    tokens = IamTokens(provider, lifetime=60, patience=0.3)
+    loop = asyncio.new_event_loop()
+    leader = loop.create_task(tokens.get())
+    loop.run_until_complete(asyncio.sleep(0.01))  # and then the loop runs no more
+
+    async def impatient() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(tokens.get(), 0.2)
+
+    began = time.monotonic()
+    asyncio.run(impatient())
+    assert asyncio.run(asyncio.wait_for(tokens.get(), 10)).value == "t1.a"
+    assert time.monotonic() - began < 2
+    assert calls == 2
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(leader)
+    loop.close()
+    assert asyncio.run(tokens.get()).value == "t1.a"
+    assert calls == 2
+
+
+def test_a_leader_may_be_closed_by_a_thread_that_holds_the_lock() -> None:
+    async def provider() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    tokens = IamTokens(provider, lifetime=60)
+    leader = tokens.get()
+
+    async def begin() -> None:
+        leader.send(None)
+
+    asyncio.run(begin())
+
+    def close() -> None:
+        with tokens._lock:
+            leader.close()
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(5)
+
+    assert not thread.is_alive()
+    assert tokens._flight is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
+    tokens = IamTokens(Provider("t1.a"), lifetime=60)
+    token = asyncio.run(tokens.get())
+    with tokens._lock:
+        assert forked(lambda: tokens.refused(token)) == 0
+
+
+def forked(act: Any) -> int:
+    """Exit status of a child that does this in a thread which does not hold what the parent's thread holds."""
+    child = os.fork()
+    if not child:
+        thread = threading.Thread(target=act, daemon=True)
+        thread.start()
+        thread.join(5)
+        os._exit(int(thread.is_alive()))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
