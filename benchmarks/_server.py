@@ -47,7 +47,7 @@ class Server:
     def url(self, provider: str) -> str:
         """What a client of this provider takes for its `base_url`."""
         while provider not in self._urls:
-            name, url = self._line().split()
+            name, url, *_ = self._line().split()
             self._urls[name] = url
         return self._urls[provider]
 
