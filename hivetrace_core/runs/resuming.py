@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 from ..config.comparing import comparable, differences
 from ..config.loader import load_config
 from ..config.models import ConfiguredModel
-from ..config.schema import RunConfig
+from ..config.schema import LIMIT_OPTIONS, RunConfig
 from ..config.text_file import shown
 from ..errors import ConfigError
-from ..redaction import MASK, Redactor, secret_values
+from ..redaction import MASK, Redactor, mask_params, secret_values
 from .folder import CONFIG_NAME
 from .reader import ModelRow
 
@@ -77,5 +78,23 @@ def rows_of(
                 f"{one.label!r} meant {was} when the run began, and means {now[0]} {now[1]} now. Install what it meant "
                 "then, or start a new run."
             )
+        if changed := _changed(row.params, redactor.data(params_of(one))):
+            raise ConfigError(
+                f"{one.label!r} is not what it was when the run began: {'; '.join(changed[:_MOST_SHOWN])}. Its config "
+                "is the same, so an environment variable has changed. Undo that, or start a new run."
+            )
         rows.append(row)
     return rows
+
+
+def params_of(one: ConfiguredModel) -> dict[str, Any]:
+    """What the journal keeps of a model's params: environment variables resolved, secrets masked."""
+    shown: dict[str, Any] = one.options.public() if one.options is not None else mask_params(one.params)
+    return shown
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    # What only one of the two has is a new version's option: what a config says was compared before.
+    shared = [key for key in before if key in after and key not in LIMIT_OPTIONS]
+    now = json.loads(json.dumps({key: after[key] for key in shared}, default=str))
+    return differences({key: before[key] for key in shared}, now)

@@ -20,7 +20,7 @@ from ..config.models import ConfiguredModel, configure
 from ..config.schema import RunConfig
 from ..engine.portal import run_blocking
 from ..errors import ConfigError
-from ..redaction import Redactor, mask_params
+from ..redaction import Redactor
 from .driving import ModelDriver
 from .events import Listener, ModelFinished, ModelPlan, RunFinished, RunResult, RunStarted, tell
 from .export import export
@@ -28,7 +28,7 @@ from .folder import DATABASE_NAME, make_run_folder, write_config
 from .journal import Journal
 from .prompts import PromptRow, read_prompts
 from .reader import JournalReader, ModelRow, Wanted
-from .resuming import config_of, rows_of
+from .resuming import config_of, params_of, rows_of
 from .summary import summarize
 
 if TYPE_CHECKING:
@@ -244,5 +244,4 @@ def _redactor(configured: list[ConfiguredModel]) -> Redactor:
 
 
 def _row(number: int, one: ConfiguredModel) -> ModelRow:
-    params = one.options.public() if one.options is not None else mask_params(one.params)
-    return ModelRow(number, one.label, one.resolved.qualified, one.resolved.id_for(one.params), params)
+    return ModelRow(number, one.label, one.resolved.qualified, one.resolved.id_for(one.params), params_of(one))

@@ -196,6 +196,25 @@ class TestConfigs:
 
         assert resume(stopped.folder, registry=registry).exit_code == 0
 
+    def test_a_variable_that_has_changed_is_a_difference_too(
+        self, registry: Registry, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config.write_text(config.read_text().replace("params: {", "params: {where: '${WHERE}', "))
+        monkeypatch.setenv("WHERE", "https://one.example")
+        Patient.fail = {"b": "authentication"}
+        folder = run(config, registry=registry).folder
+        Patient.fail = {}
+        Patient.calls.clear()
+
+        monkeypatch.setenv("WHERE", "https://two.example")
+        with pytest.raises(ConfigError) as caught:
+            resume(folder, registry=registry)
+        assert 'where was "https://one.example", is now "https://two.example"' in str(caught.value)
+        assert Patient.calls == []
+
+        monkeypatch.setenv("WHERE", "https://one.example")
+        assert resume(folder, registry=registry).exit_code == 0
+
     def test_another_config_can_be_given(self, stopped: RunResult, registry: Registry, config: Path) -> None:
         moved = config.rename(config.with_name("moved.yaml"))
         moved.write_text("name: run\n" + moved.read_text())
