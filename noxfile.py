@@ -112,6 +112,7 @@ def build(session: nox.Session) -> None:
         "tests",
         "benchmarks/__init__.py",
         "benchmarks/outcomes",
+        "docs",
         *suites,
     ]:
         _copy(ROOT / name, outside / name)
