@@ -32,6 +32,10 @@ CURABLE_AT_LEAST: Final = 5
 """The same for a failure that another attempt might have cured, such as a token that has run out."""
 
 
+LASTING: Final[frozenset[ErrorKind]] = frozenset({"authentication", "quota", "permission", "not_found"})
+"""Reasons to stop that an answer to a request from before them says nothing about."""
+
+
 class Breaker:
     """Counts failures in a row over all calls of one model instance. Thread-safe."""
 
@@ -39,11 +43,22 @@ class Breaker:
         self._lock = threading.Lock()
         self._failures = 0
         self._answered = False
+        self._lasting = False
+        self.trips = 0
+        """How often it has tripped."""
         self.tripped: ModelError | None = None
         """The failure that stopped everything, or None."""
 
-    def answered(self) -> None:
-        """A request was answered (a block is an answer): all is well."""
+    def answered(self, trips: int | None = None) -> None:
+        """A request was answered (a block is an answer): all is well.
+
+        Not so where it was under way when the breaker tripped for a reason that lasts.
+
+        Args:
+            trips: What `trips` was when it was sent; None for a request that was sent just now.
+        """
+        if self.tripped is not None and self._lasting and trips not in (None, self.trips):
+            return
         if self._failures or not self._answered or self.tripped is not None:
             with self._lock:
                 self._failures = 0
@@ -62,14 +77,14 @@ class Breaker:
                 return False
             self._failures += 1
             if self._failures >= threshold:
-                self.tripped = error
+                self._trip(error, lasting=error.kind in LASTING and not error.retryable)
             return self.tripped is not None
 
     def trip(self, error: ModelError) -> None:
         """Stop everything because of this error."""
         with self._lock:
             if self.tripped is None:
-                self.tripped = error
+                self._trip(error, lasting=True)
 
     def rearm(self) -> None:
         """A new call may try again; its first failure of the same sort trips the breaker at once."""
@@ -77,6 +92,11 @@ class Breaker:
             if self.tripped is not None:
                 self._failures = (self._threshold(self.tripped) or 1) - 1
                 self.tripped = None
+
+    def _trip(self, error: ModelError, *, lasting: bool) -> None:
+        self.tripped = error
+        self.trips += 1
+        self._lasting = lasting
 
     def _threshold(self, error: ModelError) -> int | None:
         threshold = TRIP_AFTER.get(error.kind)

@@ -65,18 +65,32 @@ class Job:
         index: Position in the input, from 0 (or the number that the source gave).
         item: What the source yielded.
         attempts: Requests sent for it so far.
+        trips: How often the breaker had tripped when the last of them was sent.
         first_sent: Monotonic time of the first of them.
         result: What the last step returned.
         reply: The raw reply of the last attempt, where the provider has one.
     """
 
-    __slots__ = ("attempts", "cancels", "done", "first_sent", "index", "item", "last_error", "reply", "result", "size")
+    __slots__ = (
+        "attempts",
+        "cancels",
+        "done",
+        "first_sent",
+        "index",
+        "item",
+        "last_error",
+        "reply",
+        "result",
+        "size",
+        "trips",
+    )
 
     def __init__(self, index: int, item: Any, size: int = 0) -> None:
         self.index = index
         self.item = item
         self.size = size
         self.attempts = 0
+        self.trips = 0
         self.cancels = 0  # cancellations that its task had lived through before
         self.first_sent: float | None = None
         self.last_error: Any = None

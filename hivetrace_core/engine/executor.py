@@ -221,6 +221,7 @@ class Executor:
             event = RequestStarted(self.provider, self.model_name, _index(job), job.attempts)
             notify(self.observers.started, event)
         job.reply = None
+        job.trips = self.breaker.trips
         now = time.monotonic()
         if job.first_sent is None:
             job.first_sent = now
@@ -230,7 +231,7 @@ class Executor:
         """An attempt was answered: complete the metadata. Returns the tokens used, where they are known."""
         latency = time.monotonic() - began
         job.last_error = None
-        self.breaker.answered()
+        self.breaker.answered(job.trips)
         metadata = response["response_metadata"]
         metadata["attempts"] = job.attempts
         metadata["latency_s"] = round(latency, 6)

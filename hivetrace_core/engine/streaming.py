@@ -117,5 +117,5 @@ async def _close(chunks: AsyncIterator[dict[str, Any]]) -> None:
         try:
             async with asyncio.timeout(CLOSE_PATIENCE_S):
                 await chunks.aclose()
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001  # the provider's code may raise anything
             _log.debug("A token stream did not close in good order", exc_info=True)

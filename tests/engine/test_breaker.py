@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -191,3 +192,16 @@ def test_a_token_that_has_run_out_is_no_dead_key() -> None:
     breaker.rearm()
     assert breaker.failed(curable)
     assert answered().failed(ModelError("no such key", kind="authentication"))
+
+
+@pytest.mark.parametrize(("kind", "stays"), [("quota", True), ("authentication", True), ("server", False)])
+def test_an_answer_to_a_request_from_before_a_lasting_reason_does_not_close_it(kind: Any, stays: bool) -> None:
+    breaker = answered()
+    under_way = breaker.trips
+    while not breaker.failed(error(kind)):
+        pass
+
+    breaker.answered(under_way)
+    assert (breaker.tripped is not None) == stays
+    breaker.answered(breaker.trips)
+    assert breaker.tripped is None

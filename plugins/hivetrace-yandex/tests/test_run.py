@@ -80,8 +80,7 @@ def test_a_quota_used_up_in_the_middle_stops_the_run_and_resume_sends_the_rest(
         before = Counter(row["outcome"] for row in rows(stopped))
         refused = dialect.refused
         dialect.allowed = 1000
-        # A prompt that was refused just before an operation from earlier was answered counts as failed, not as pending.
-        done = resume(stopped.folder, config=settings, retry_failed=True)
+        done = resume(stopped.folder, config=settings)
         foretold = expected(SCRIPT, PROMPTS, YandexDialect(), model="yandexgpt-lite")
 
     assert stopped.exit_code == 3
