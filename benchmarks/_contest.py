@@ -121,7 +121,8 @@ class Contest:
             share = self.server_share(name)
             values = (self.rate(name), self.cpu_ms(name), self.ratio(name, base))
             cells = ["" if value is None else number(value) for value in values]
-            rows.append((name, *cells, "" if share is None else f"{100 * share:.0f} %", self._versions[name]))  # type: ignore[arg-type]
+            busy = "" if share is None else f"{100 * share:.0f} %"
+            rows.append((name, *cells, busy, self._versions[name]))  # type: ignore[arg-type]  # always as many cells
         print_columns(rows)
 
     def _counted(self, name: str) -> list[Turn]:

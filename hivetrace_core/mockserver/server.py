@@ -24,6 +24,7 @@ HOST: Final = "127.0.0.1"
 """The only address it listens on: whoever can connect can read the log."""
 
 _BACKLOG: Final = 4096
+_CLOSING_TURNS: Final = 5
 
 
 class MockServer:
@@ -143,7 +144,7 @@ class MockServer:
         if self._thread is None:
             return
         assert self._loop is not None  # noqa: S101  # set before the thread has started
-        assert self._stop is not None  # noqa: S101
+        assert self._stop is not None  # noqa: S101  # the same
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
         self._thread = self._loop = self._stop = None
@@ -162,9 +163,11 @@ class MockServer:
         started.set_result(None)
         await self._stop.wait()
         server.close()
-        for connection in list(live):
-            connection.reset()
-        await asyncio.sleep(0)  # connection_lost comes with the next turn of the loop
+        # connection_lost comes with the loop's next turn, connection_made of what was just accepted with a later one.
+        for _ in range(_CLOSING_TURNS):
+            for connection in list(live):
+                connection.reset()
+            await asyncio.sleep(0)
         await server.wait_closed()
 
     async def _listen(self, make_connection: Callable[[], Connection]) -> asyncio.Server:

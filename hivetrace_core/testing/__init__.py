@@ -19,7 +19,7 @@ from __future__ import annotations
 from ..errors import MissingDependencyError
 
 try:
-    import hypothesis  # noqa: F401
+    import hypothesis  # noqa: F401  # only whether it is there
     import pytest
 except ImportError as exc:
     raise MissingDependencyError(
@@ -52,7 +52,7 @@ pytest.register_assert_rewrite(
     )
 )
 
-from .model import ModelConformance  # noqa: E402
-from .plugin import PluginConformance  # noqa: E402
+from .model import ModelConformance  # noqa: E402  # after the registration above
+from .plugin import PluginConformance  # noqa: E402  # the same
 
 __all__ = ["ModelConformance", "PluginConformance"]

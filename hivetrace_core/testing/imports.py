@@ -109,7 +109,8 @@ class ImportTests(Declared):
         """Not even the model's own module: a key is read when a model is made."""
         from importlib.util import find_spec
 
-        folders = [folder for name in self.packages() for folder in find_spec(name).submodule_search_locations or []]  # type: ignore[union-attr]
+        found = [find_spec(name) for name in self.packages()]
+        folders = [folder for spec in found if spec is not None for folder in spec.submodule_search_locations or []]
         modules = [one.spec.model.partition(":")[0] for one in self.resolved()]
 
         assert json.loads(_python(_NOSY, [[*self.light_modules(), *self._parts(), *modules], folders])) == []

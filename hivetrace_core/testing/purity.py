@@ -97,9 +97,9 @@ class MangledReplyTests(Bench):
         turns += [Turn(outcome="failed", error=kind) for kind in KINDS if self.speaks(kind)]
         for name, meaning in dialect.variants.items():
             if meaning in OUTCOMES:
-                turns.append(Turn(outcome=meaning, text="Well, yes.", variant=name))  # type: ignore[arg-type]
+                turns.append(Turn(outcome=meaning, text="Well, yes.", variant=name))  # type: ignore[arg-type]  # it is in OUTCOMES
             else:
-                turns.append(Turn(outcome="failed", error=meaning, variant=name))  # type: ignore[arg-type]
+                turns.append(Turn(outcome="failed", error=meaning, variant=name))  # type: ignore[arg-type]  # else a kind
         spelt = [dialect.reply(request, turn) for turn in turns]
         return [Reply(json.loads(one.body), one.status) for one in spelt if one.body[:1] in (b"{", b"[")]
 

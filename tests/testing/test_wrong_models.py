@@ -121,8 +121,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[st
 def test_a_wrong_model_is_caught_by_the_test_of_the_promise_that_it_breaks(
     name: str, results: Mapping[str, Mapping[str, str]]
 ) -> None:
-    # An error is what a model that leaves things running may cause after the test itself.
-    assert {"failure", "error"} & set(results[name].values())
+    assert "failure" in results[name].values()
 
 
 def test_the_model_that_they_are_made_from_passes_all_these_tests(tmp_path: Path) -> None:
@@ -158,5 +157,8 @@ def run_kit(folder: Path, tests: Mapping[str, list[str]], *options: str) -> dict
     found: dict[str, dict[str, str]] = {name: {} for name in tests}
     for case in ET.parse(folder / "results.xml").iter("testcase"):
         name = case.attrib["classname"].rpartition(".Test")[2]
-        found[name][case.attrib["name"]] = case[0].tag if len(case) else "passed"
+        # What a test leaves behind may add an error, after its own failure, as a second entry.
+        ended = case[0].tag if len(case) else "passed"
+        if found[name].get(case.attrib["name"]) != "failure":
+            found[name][case.attrib["name"]] = ended
     return found

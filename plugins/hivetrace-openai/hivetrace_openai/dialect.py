@@ -52,7 +52,7 @@ class ChatDialect(Dialect):
         return {name: signal.means for name, signal in self.signals.items()}
 
     @cached_property
-    def final_variants(self) -> frozenset[str]:  # type: ignore[override]
+    def final_variants(self) -> frozenset[str]:  # type: ignore[override]  # the same
         """Those that are not worth another attempt."""
         return frozenset(name for name, signal in self.signals.items() if signal.final)
 

@@ -27,6 +27,7 @@ GROWTH: Final = 1.5
 PATIENCE: Final = 3
 """Readings in a row that find no operation, or nothing readable, before that is believed."""
 
+_READING_S: Final = 30.0  # the service documents none; a reading does no work, so this is generous
 _LAST_READING_S: Final = 1.0
 _JITTER: Final = 0.1  # share by which a wait is shorter or longer, so that operations are not read in bursts
 _PASSING: Final = frozenset({408, 425, 429, 499})
@@ -128,7 +129,11 @@ class Operation:
             await self._pause()
             await self.turn()
             try:
-                reply = await read(path)
+                async with asyncio.timeout(self._patience()):
+                    reply = await read(path)
+            except TimeoutError:
+                self.missed("it was not answered")
+                continue
             except ModelError as error:
                 if not error.retryable:
                     error.response = self.blame()
@@ -195,6 +200,12 @@ class Operation:
             if wait <= 0:
                 raise self._late()
         await asyncio.sleep(wait)
+
+    def _patience(self) -> float:
+        """Seconds for one reading: one that hangs must not cost the operation."""
+        if self._until is None:
+            return _READING_S
+        return min(_READING_S, max(_LAST_READING_S, (self._until - time.monotonic()) / 3))
 
     def _late(self) -> ModelError:
         problem = f"; the last reading failed: {self._problem}" if self._problem else ""

@@ -164,6 +164,7 @@ class IamTokens:
 
     async def _ask_for_all(self, flight: _Flight, awaitable: Awaitable[str] | None) -> Token:
         try:
+            # Without an awaitable the provider is a coroutine function.
             token = self._made(await (self._provider() if awaitable is None else awaitable))  # type: ignore[misc]
         except Exception as exc:  # noqa: BLE001  # the user's code may raise anything
             error = _failed(exc)

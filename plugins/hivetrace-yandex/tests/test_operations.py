@@ -292,6 +292,26 @@ def test_an_operation_survives_a_restart_of_the_server() -> None:
     assert response["response_metadata"]["operation"]["failed_polls"] >= 1
 
 
+def test_a_reading_that_hangs_does_not_cost_the_operation() -> None:
+    submitted = Reply({"id": "op-1", "done": False}, 200, {})
+    asked: list[str] = []
+
+    async def read(path: str) -> Reply:
+        asked.append(path)
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return Reply({"id": "op-1", "done": True, "response": {}}, 200, {})
+
+    async def scenario() -> Any:
+        until = time.monotonic() + 3
+        operation = Operation(submitted, readings=Readings(100), first=0.01, longest=0.01, until=until)
+        return await operation.outcome(read)
+
+    reply = asyncio.run(scenario())
+
+    assert reply.facts == {"id": "op-1", "polls": 2, "failed_polls": 1}
+
+
 def test_a_cancelled_prompt_stops_reading_and_cancels_no_operation(server: MockServer) -> None:
     server.reset()
 
