@@ -226,8 +226,13 @@ class JsonHttp:
             if not self._session.closed:
                 raise exc
             raise ModelError(f"{self._where}: the client was closed meanwhile", kind="connection") from None
-        # Without its cause: aiohttp's exceptions show the URL with its query, and hold the request's headers.
-        raise transport_error(exc, where=self._where) from None
+        error = transport_error(exc, where=self._where)
+        try:
+            raise error from None
+        finally:
+            # aiohttp's exceptions show the URL with its query, and hold the request's headers: not even a debugger or
+            # an error tracker that follows hidden contexts gets them.
+            error.__context__ = None
 
     def _too_large(self, status: int) -> ModelError:
         return ModelError(
