@@ -21,35 +21,70 @@ if TYPE_CHECKING:
     from .records import RequestRecord
     from .script import Script
     from .server import MockServer
+    from .signals import (
+        Build,
+        Signal,
+        asks_to_stream,
+        constant,
+        final_variants_of,
+        last_user_message,
+        payload_reply,
+        prompt_in,
+        rough_tokens,
+        variants_of,
+        words_of,
+    )
 
 __all__ = [
+    "Build",
     "Dialect",
     "Expected",
     "MockServer",
     "RequestRecord",
     "Script",
+    "Signal",
     "Turn",
     "WireReply",
     "WireRequest",
+    "asks_to_stream",
+    "constant",
     "expected",
+    "final_variants_of",
     "json_reply",
+    "last_user_message",
     "load_script",
+    "payload_reply",
+    "prompt_in",
+    "rough_tokens",
+    "variants_of",
     "wait_headers",
+    "words_of",
 ]
 
 _HOMES: Final = {
+    "Build": "signals",
     "Dialect": "dialect",
     "Expected": "expectation",
     "MockServer": "server",
     "RequestRecord": "records",
     "Script": "script",
+    "Signal": "signals",
     "Turn": "dialect",
     "WireReply": "dialect",
     "WireRequest": "dialect",
+    "asks_to_stream": "signals",
+    "constant": "signals",
     "expected": "expectation",
+    "final_variants_of": "signals",
     "json_reply": "dialect",
+    "last_user_message": "signals",
     "load_script": "loading",
+    "payload_reply": "signals",
+    "prompt_in": "signals",
+    "rough_tokens": "signals",
+    "variants_of": "signals",
     "wait_headers": "dialect",
+    "words_of": "signals",
 }
 
 

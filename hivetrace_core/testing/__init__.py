@@ -37,6 +37,7 @@ pytest.register_assert_rewrite(
             "constructors",
             "cutting",
             "declarations",
+            "dialects",
             "faults",
             "imports",
             "lifetimes",
@@ -52,7 +53,10 @@ pytest.register_assert_rewrite(
     )
 )
 
-from .model import ModelConformance  # noqa: E402  # after the registration above
+from .dialects import DialectConformance  # noqa: E402  # after the registration above
+from .model import ModelConformance  # noqa: E402  # the same
 from .plugin import PluginConformance  # noqa: E402  # the same
+from .purity import check_classified  # noqa: E402  # the same
+from .strategies import familiar_json  # noqa: E402  # the same
 
-__all__ = ["ModelConformance", "PluginConformance"]
+__all__ = ["DialectConformance", "ModelConformance", "PluginConformance", "check_classified", "familiar_json"]

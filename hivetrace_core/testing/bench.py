@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import Any, ClassVar, Final
 
 from ..errors import ModelError
@@ -46,6 +47,16 @@ class Bench(Standard):
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method params(self, base_url)")
 
+    def params_for(self, variant: str) -> dict[str, Any]:
+        """What the constructor gets beside `params` where one of the dialect's variants is tried; by default nothing.
+
+        For variants that only some option brings about, or that never end: `{"timeout": 2.0}`.
+
+        Args:
+            variant: The variant's name.
+        """
+        return {}
+
     @classmethod
     def missing(cls) -> frozenset[str]:
         """See `Standard.missing`: a wire, a token stream of the model's own, the system call fork, a filter."""
@@ -76,8 +87,7 @@ class Bench(Standard):
 
     def declared(self) -> Any:
         """What the registry knows of the class; None where no installed plugin has it."""
-        target = f"{self.model_class.__module__}:{self.model_class.__qualname__}"
-        return next((found for found in Registry().everyone()[0] if found.spec.model == target), None)
+        return _declared(f"{self.model_class.__module__}:{self.model_class.__qualname__}")
 
     def speaks(self, word: str) -> bool:
         """Whether the provider has words for an outcome or a kind of error."""
@@ -148,6 +158,12 @@ class Stage:
         """Close all models."""
         for model in self._models:
             model.close()
+
+
+@cache
+def _declared(target: str) -> Any:
+    # What is installed does not change between two tests, and to look for it takes longer than most of them.
+    return next((found for found in Registry().everyone()[0] if found.spec.model == target), None)
 
 
 def outcome_of(response: Any) -> str:

@@ -27,6 +27,8 @@ KINDS: Final = (
     "response_format",
 )
 
+STAGES: Final = {stage: {"outcome": "blocked", "stage": stage, "text": "Well,"} for stage in ("prompt", "response")}
+
 FINISH: Final = {
     "answered": "stop",
     "truncated": "length",
@@ -48,14 +50,12 @@ class OutcomeTests(Bench):
 
     def test_every_outcome_and_kind_of_error_arrives_as_what_it_is(self) -> None:
         """A block is never an error, an error never a block, an unknown answer never a success."""
-        assert self._ends(self._neutral()) == {name: name for name in self._neutral()}
+        assert self._ends(self.neutral()) == {name: name for name in self.neutral()}
 
     @needs("blocks")
     def test_the_two_stages_of_a_block_are_both_blocks(self) -> None:
         """Before the model has said anything, and after."""
-        stages = {stage: {"outcome": "blocked", "stage": stage, "text": "Well,"} for stage in ("prompt", "response")}
-
-        assert self._ends(stages) == dict.fromkeys(stages, "blocked")
+        assert self._ends(STAGES) == dict.fromkeys(STAGES, "blocked")
 
     @needs("blocks")
     def test_a_block_says_where_it_happened_and_by_which_rule(self) -> None:
@@ -75,8 +75,8 @@ class OutcomeTests(Bench):
 
     def test_only_blocked_answers_count_as_blocked(self) -> None:
         """`is_answer_blocked` is true for blocks, and for nothing else: neither refusals nor errors."""
-        rules = self._neutral()
-        with self.stage(*_by_prompt(rules)) as stage:
+        rules = self.neutral()
+        with self.stage(*by_prompt(rules)) as stage:
             model = stage.model()
             responses = {name: stage.model().batch([name])[0] for name in rules}
             blocked = {name for name, response in responses.items() if model.is_answer_blocked(response)}
@@ -85,8 +85,8 @@ class OutcomeTests(Bench):
 
     def test_the_finish_reason_is_neutral_and_the_providers_own_word_is_kept(self) -> None:
         """`finish_reason` is one of six words; what the provider wrote stands beside it."""
-        rules = {name: rule for name, rule in self._neutral().items() if name in FINISH}
-        with self.stage(*_by_prompt(rules)) as stage:
+        rules = {name: rule for name, rule in self.neutral().items() if name in FINISH}
+        with self.stage(*by_prompt(rules)) as stage:
             found: dict[str, Any] = {name: stage.model().invoke(name)["response_metadata"] for name in rules}
 
         assert {name: metadata["finish_reason"] for name, metadata in found.items()} == {
@@ -96,7 +96,7 @@ class OutcomeTests(Bench):
             assert found["unknown"]["native_finish_reason"], "the word that nobody knew is lost"
 
     def test_the_reply_is_kept_as_it_came(self) -> None:
-        """`complete` returns the raw reply, so that the journal can be classified anew when a rule is mended."""
+        """`complete` returns the last raw reply, so that the journal can be classified anew when a rule is mended."""
         for rule in ({"outcome": "answered", "text": "Good day"}, {"outcome": "unknown"}, {"error": "bad_request"}):
             if self.speaks(rule.get("error", rule.get("outcome", ""))):
                 reply, sent = asyncio.run(self._reply(rule))
@@ -115,7 +115,7 @@ class OutcomeTests(Bench):
                 await model.close_client(client)
             return reply, stage.dialect.replies[-1]
 
-    def _neutral(self) -> dict[str, dict[str, Any]]:
+    def neutral(self) -> dict[str, dict[str, Any]]:
         """A rule for every outcome and kind of error that the provider has words for."""
         rules: dict[str, dict[str, Any]] = {outcome: {"outcome": outcome} for outcome in SAID}
         rules |= {kind: {"error": kind} for kind in KINDS}
@@ -126,10 +126,10 @@ class OutcomeTests(Bench):
 
         async def all_of_them(stage: Any) -> dict[str, str]:
             # A model each: a refused key would stop the next one, and a rate limit would hold it up.
-            endings = (ending(stage.model(), name, stream=stream) for name in rules)
+            endings = (ending(stage.model(**self.params_for(name)), name, stream=stream) for name in rules)
             return dict(zip(rules, await asyncio.gather(*endings), strict=True))
 
-        with self.stage(*_by_prompt(rules)) as stage:
+        with self.stage(*by_prompt(rules)) as stage:
             return asyncio.run(all_of_them(stage))
 
 
@@ -145,9 +145,14 @@ class StreamedOutcomeTests(OutcomeTests):
 
     def test_every_outcome_and_kind_of_error_arrives_in_a_stream_too(self) -> None:
         """Whether the provider says it with a status or in the middle of the stream."""
-        assert self._ends(self._neutral(), stream=True) == {name: name for name in self._neutral()}
+        assert self._ends(self.neutral(), stream=True) == {name: name for name in self.neutral()}
+
+    @needs("blocks")
+    def test_the_two_stages_of_a_block_are_both_blocks_in_a_stream_too(self) -> None:
+        """Before the first piece, and after some."""
+        assert self._ends(STAGES, stream=True) == dict.fromkeys(STAGES, "blocked")
 
 
-def _by_prompt(rules: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def by_prompt(rules: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same rules, each for the prompt of its name."""
     return [{"match": f"^{re.escape(name)}$", **rule} for name, rule in rules.items()]

@@ -24,6 +24,7 @@ class Recording(Dialect):
         self.stream_type = spoken.stream_type
         self.variants = spoken.variants
         self.final_variants = spoken.final_variants
+        self.cannot_say = spoken.cannot_say
         self.requests: list[WireRequest] = []
         self.replies: list[WireReply] = []
         self._echo = echo
@@ -57,8 +58,11 @@ class Recording(Dialect):
         return self.spoken.stream(request, turn)
 
     def side(self, request: WireRequest) -> WireReply | None:
-        """As the other one says."""
-        return self.spoken.side(request)
+        """As the other one says; what it says there may be where an answer ends up."""
+        reply = self.spoken.side(request)
+        if reply is not None:
+            self.replies.append(reply)
+        return reply
 
     def model_of(self, request: WireRequest) -> str:
         """As the other one says."""

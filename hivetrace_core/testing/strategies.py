@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, settings
@@ -27,6 +28,7 @@ def quick(examples: int) -> settings:
     )
 
 
+@cache  # a strategy is looked through when it is first used, which takes longer than ten examples
 def json_values() -> st.SearchStrategy[Any]:
     """Anything that JSON can say."""
     texts = st.text(max_size=12)
@@ -36,6 +38,22 @@ def json_values() -> st.SearchStrategy[Any]:
     )
 
 
+def familiar_json(keys: Sequence[str], words: Sequence[str] = ()) -> st.SearchStrategy[Any]:
+    """JSON in which a provider's own keys and words stand where nobody expects them.
+
+    Args:
+        keys: Keys of the provider's payloads.
+        words: Texts that mean something in them.
+    """
+    texts = st.sampled_from(words) | st.text() if words else st.text()
+    scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+    some = st.sampled_from(keys) | st.text(max_size=3)
+    return st.recursive(
+        scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(some, inner, max_size=4), max_leaves=12
+    )
+
+
+@cache
 def responses() -> st.SearchStrategy[Any]:
     """Dicts that look like responses more or less."""
     words = st.sampled_from([*OUTCOMES, "content_filter", "stop", "length", "error"])
@@ -58,6 +76,7 @@ def odd_objects() -> st.SearchStrategy[Any]:
     )
 
 
+@cache
 def headers() -> st.SearchStrategy[dict[str, str]]:
     """Response headers that matter to somebody, and others."""
     values = st.sampled_from(["", "0", "1.5", "-1", "nan", "soon", "1e400", "Wed, 21 Oct 2037 07:28:00 GMT"])

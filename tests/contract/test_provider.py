@@ -329,7 +329,7 @@ def test_an_attempt_that_hangs_is_a_timeout_and_the_next_may_succeed(acme: Acme)
         return web.json_response({"text": "late", "finish": "stop"})
 
     acme.answer = answer
-    response = acme.model(timeout=0.2).invoke("a")
+    response = acme.model(timeout=0.7).invoke("a")
     assert (response["content"], response["response_metadata"]["attempts"]) == ("late", 2)
 
     acme.prompts.clear()

@@ -137,7 +137,7 @@ def test_a_stream_that_stands_still_is_a_timeout(acme: Acme) -> None:
     acme.stream = stream
 
     with pytest.raises(ModelError) as caught:
-        list(acme.model(timeout=0.2).stream("a"))
+        list(acme.model(timeout=0.7).stream("a"))
 
     assert caught.value.kind == "timeout"
     assert caught.value.response == {"content": "Hello"}

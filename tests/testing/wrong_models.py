@@ -11,7 +11,7 @@ import aiohttp
 from hivetrace_globex.model import GlobexModel, GlobexOptions, classify
 
 from hivetrace_core import ModelError, ModelResponse, Reply, SecretStr
-from hivetrace_core.http import HttpOptions
+from hivetrace_core.http import HttpOptions, JsonHttp
 
 BLOCK = {"stage": "prompt", "categories": [], "rule": "globex.any"}
 
@@ -502,3 +502,40 @@ class StreamsOn(GlobexModel):
             yield piece
             if not isinstance(piece, str):
                 return
+
+
+class CallsBrokenConnectionsTimeouts(GlobexModel):
+    async def complete(self, client, messages):
+        try:
+            return await super().complete(client, messages)
+        except ModelError as error:
+            raise ModelError("slow", kind="timeout" if error.kind == "connection" else error.kind) from error
+
+
+class LosesBlocksInBatches(GlobexModel):
+    async def stream_abatch(self, prompts, batch_size=None, *, ordered=True):
+        async for response in super().stream_abatch(prompts, batch_size, ordered=ordered):
+            if response["response_metadata"]["outcome"] == "blocked":
+                response["response_metadata"]["outcome"] = "refused"
+            yield response
+
+
+class HidesErrorsOfBlockingCalls(GlobexModel):
+    def invoke(self, prompt, **options):
+        try:
+            return super().invoke(prompt, **options)
+        except ModelError:
+            return {"content": "", "response_metadata": {"outcome": "empty"}}
+
+
+class SendsAKeyOfItsOwn(GlobexModel):
+    def make_client(self):
+        return JsonHttp(self.options, headers={"Authorization": "Bearer the-authors-own-key"})
+
+
+class ReturnsFailures(GlobexModel):
+    def classify(self, reply):
+        try:
+            return classify(reply)
+        except ModelError as error:
+            return {"content": "", "response_metadata": {"outcome": "failed"}, "why": error.message}

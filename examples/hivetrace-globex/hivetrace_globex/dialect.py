@@ -6,8 +6,16 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from hivetrace_core import text_of
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Dialect,
+    Turn,
+    WireReply,
+    WireRequest,
+    asks_to_stream,
+    json_reply,
+    prompt_in,
+    wait_headers,
+)
 
 _STOPS: Final = {
     "answered": "end",
@@ -53,15 +61,11 @@ class GlobexDialect(Dialect):
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
-        messages = request.body.get("messages") if isinstance(request.body, dict) else None
-        for message in reversed(messages if isinstance(messages, list) else []):
-            if isinstance(message, dict) and message.get("role") == "user":
-                return text_of([message])
-        return ""
+        return prompt_in(request.body)
 
     def wants_stream(self, request: WireRequest) -> bool:
         """As the request says."""
-        return isinstance(request.body, dict) and request.body.get("stream") is True
+        return asks_to_stream(request.body)
 
     def reply(self, request: WireRequest, turn: Turn) -> WireReply:
         """An answer, a block or an error in one piece."""

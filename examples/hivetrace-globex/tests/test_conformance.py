@@ -6,14 +6,14 @@ from typing import Any
 
 from hivetrace_globex.model import GlobexModel
 
-from hivetrace_core.testing import ModelConformance, PluginConformance
+from hivetrace_core.testing import DialectConformance, ModelConformance, PluginConformance
 
 
 class TestGlobexPlugin(PluginConformance):
     distribution = "hivetrace-globex"
 
 
-class TestGlobexModel(ModelConformance):
+class TestGlobexModel(ModelConformance, DialectConformance):
     model_class = GlobexModel
 
     def params(self, base_url: str) -> dict[str, Any]:

@@ -11,7 +11,19 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 from hivetrace_core import ErrorKind
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Build,
+    Dialect,
+    Turn,
+    WireReply,
+    WireRequest,
+    constant,
+    json_reply,
+    payload_reply,
+    rough_tokens,
+    variants_of,
+    wait_headers,
+)
 
 from .dialect_signals import (
     CALL,
@@ -21,11 +33,9 @@ from .dialect_signals import (
     PER_MINUTE,
     SIGNALS,
     TOO_LONG,
-    Build,
     Signal,
     answer,
     blocked,
-    constant,
     error,
     quotas,
     reason,
@@ -49,7 +59,7 @@ class GeminiDialect(Dialect):
     name = "gemini"
     base_path = "/v1beta"
     cannot_say: Mapping[str, str] = {"refused": "Gemini marks no refusals: they are ordinary text"}
-    variants: Mapping[str, str] = {name: signal.means for name, signal in SIGNALS.items()}
+    variants: Mapping[str, str] = variants_of(SIGNALS)
 
     def matches(self, request: WireRequest) -> bool:
         """A request for an answer, whole or as a stream."""
@@ -88,17 +98,16 @@ class GeminiDialect(Dialect):
         """An answer, a block or an error in one piece."""
         if turn.outcome == "answered" and turn.variant is None:
             before, written = _template(turn.text, self.model_of(request))
-            read = _tokens(request)
+            read = rough_tokens(len(request.raw))
             usage = b'"usageMetadata":{"promptTokenCount":%d,"candidatesTokenCount":%d,"totalTokenCount":%d}}'
             return WireReply(turn.status or 200, _JSON, before + usage % (read, written, read + written))
         signal = _signal(turn)
         payload = _with_wait(signal.build(turn.text), turn)
-        status = turn.status or signal.status
         headers = wait_headers(turn) if turn.retry_after_form != "seconds" else {}
-        if payload is None or isinstance(payload, str):
-            kind = "text/html; charset=utf-8" if payload else "application/json"
-            return WireReply(status, {"Content-Type": kind, **headers}, (payload or "").encode())
-        return json_reply(_completed(payload, request, self.model_of(request)), status, {**_JSON, **headers})
+        if isinstance(payload, dict | list):
+            headers = {**_JSON, **headers}
+        said = _completed(payload, request, self.model_of(request))
+        return payload_reply(said, turn.status or signal.status, headers)
 
     def stream(self, request: WireRequest, turn: Turn) -> Iterable[bytes] | None:
         """Server-sent events; what has no end in it, and errors before the first piece, come in one piece."""
@@ -171,16 +180,11 @@ _ERRORS: Final[dict[str, tuple[int, Build]]] = {
 }
 
 
-def _tokens(request: WireRequest) -> int:
-    """Roughly; a real tokenizer would cost more than all the rest."""
-    return -(-len(request.raw) // 4)
-
-
 def _completed(payload: Any, request: WireRequest, model: str) -> Any:
     """The payload with what every answer has."""
     if not isinstance(payload, dict) or not (first_candidate(payload) or "promptFeedback" in payload):
         return payload
-    read, written = _tokens(request), -(-len(text_of(first_candidate(payload) or {})) // 4)
+    read, written = rough_tokens(len(request.raw)), rough_tokens(len(text_of(first_candidate(payload) or {})))
     usage = {"promptTokenCount": read, "totalTokenCount": read + written}
     if first_candidate(payload):
         usage["candidatesTokenCount"] = written
@@ -192,7 +196,7 @@ def _completed(payload: Any, request: WireRequest, model: str) -> Any:
 def _template(said: str, model: str) -> tuple[bytes, int]:
     """A plain answer up to its usage, and the tokens that it counts: nothing of it changes with the prompt."""
     payload = {**answer("STOP")(said), "modelVersion": model, "responseId": "mock-response"}
-    return json.dumps(payload, separators=(",", ":")).encode("ascii")[:-1] + b",", -(-len(said) // 4)
+    return json.dumps(payload, separators=(",", ":")).encode("ascii")[:-1] + b",", rough_tokens(len(said))
 
 
 def _model(name: str) -> dict[str, Any]:

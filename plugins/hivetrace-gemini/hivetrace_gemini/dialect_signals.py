@@ -6,25 +6,22 @@ tables, so that each side checks the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-Build = Callable[[str], Any]
+from hivetrace_core import mockserver
+from hivetrace_core.mockserver import Build, constant
 
 
-class Signal(NamedTuple):
-    """One way to end.
+@dataclass(frozen=True, slots=True)
+class Signal(mockserver.Signal):
+    """One way to end, and how this vendor's streams say it.
 
     Attributes:
-        means: The outcome or error kind that it is.
-        build: From the script's text to the payload: JSON, text for a body that is none, None for an empty one.
-        status: HTTP status.
         bare: Whether a stream says it in the middle, as JSON that is no event.
     """
 
-    means: str
-    build: Build
-    status: int = 200
     bare: bool = False
 
 
@@ -62,11 +59,6 @@ def error(code: int, status: str, message: str = "The mock server says no.", det
     """An error object."""
     more = {} if details is None else {"details": details}
     return lambda _: {"error": {"code": code, "message": message, "status": status, **more}}
-
-
-def constant(payload: Any) -> Build:
-    """A payload that has nothing of the script's."""
-    return lambda _: payload
 
 
 def reason(name: str, **metadata: str) -> dict[str, Any]:

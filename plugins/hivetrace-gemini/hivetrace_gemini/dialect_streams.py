@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
+
+from hivetrace_core.mockserver import words_of
 
 from .payloads import first_candidate, mapping, parts_of
-
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
 
 
 def events_of(payload: Mapping[str, Any], *, until: int | None = None) -> list[bytes]:
@@ -50,7 +49,7 @@ def _chunks(payload: Mapping[str, Any], until: int | None) -> Iterator[dict[str,
 
 def _pieces(candidate: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for part in parts_of(candidate):
-        words = _WORDS.findall(part["text"]) if "text" in part else []
+        words = words_of(part["text"]) if "text" in part else []
         if len(words) < 2:
             yield part
         else:

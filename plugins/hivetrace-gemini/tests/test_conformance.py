@@ -6,14 +6,14 @@ from typing import Any
 
 from hivetrace_gemini import GeminiNativeModel
 
-from hivetrace_core.testing import ModelConformance, PluginConformance
+from hivetrace_core.testing import DialectConformance, ModelConformance, PluginConformance
 
 
 class TestPlugin(PluginConformance):
     distribution = "hivetrace-gemini"
 
 
-class TestGeminiNativeModel(ModelConformance):
+class TestGeminiNativeModel(ModelConformance, DialectConformance):
     model_class = GeminiNativeModel
 
     def params(self, base_url: str) -> dict[str, Any]:

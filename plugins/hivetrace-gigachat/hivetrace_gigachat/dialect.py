@@ -15,9 +15,23 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from hivetrace_core import ErrorKind
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Dialect,
+    Signal,
+    Turn,
+    WireReply,
+    WireRequest,
+    asks_to_stream,
+    constant,
+    json_reply,
+    payload_reply,
+    prompt_in,
+    rough_tokens,
+    variants_of,
+    wait_headers,
+)
 
-from .dialect_signals import CALL, CANNED, TOO_LONG, VARIANTS, Signal, answer, constant, error
+from .dialect_signals import CALL, CANNED, TOO_LONG, VARIANTS, answer, error
 from .dialect_streams import pieces_of
 from .dialect_tokens import mint, opened, refusal
 from .payloads import first_choice, mapping, text
@@ -54,7 +68,7 @@ class GigaChatDialect(Dialect):
     name = "gigachat"
     base_path = "/v1"
     other_urls: Mapping[str, str] = {"auth_url": AUTH_PATH}
-    variants: Mapping[str, str] = {name: signal.means for name, signal in VARIANTS.items()}
+    variants: Mapping[str, str] = variants_of(VARIANTS)
 
     def __init__(self, *, token_lifetime: float = 1800.0, clock_error: float = 0.0) -> None:
         self._lifetime = token_lifetime
@@ -66,16 +80,11 @@ class GigaChatDialect(Dialect):
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
-        # Decoded JSON is of the plain types; asking for the abstract ones takes longer than all the rest of a reply.
-        messages = request.body.get("messages") if isinstance(request.body, dict) else None
-        for message in reversed(messages if isinstance(messages, list) else []):
-            if isinstance(message, dict) and message.get("role") == "user":
-                return text(message.get("content"))
-        return ""
+        return prompt_in(request.body)
 
     def wants_stream(self, request: WireRequest) -> bool:
         """As the request says."""
-        return isinstance(request.body, dict) and request.body.get("stream") is True
+        return asks_to_stream(request.body)
 
     def key_of(self, request: WireRequest) -> str | None:
         """The credential for which the request's token was handed out: `credentials`, or the password."""
@@ -99,21 +108,16 @@ class GigaChatDialect(Dialect):
         """An answer, a block or an error in one piece; a 401 to a token that is not good."""
         if self.matches(request) and (refused := self._unauthorized(request)) is not None:
             return refused
-        prompt_tokens = _tokens(request)
+        prompt_tokens = rough_tokens(len(request.raw))
         if turn.outcome == "answered" and turn.variant is None:
             before, written = _template(turn.text, self.model_of(request))
             body = before + _USAGE % (prompt_tokens, written, prompt_tokens + written)
             return WireReply(turn.status or 200, _JSON, body)
         signal = _signal(turn)
         payload = signal.build(turn.text)
-        status = turn.status or signal.status
-        headers = {**signal.headers, **wait_headers(turn)}
-        if payload is None or isinstance(payload, str):
-            kind = "text/html; charset=utf-8" if payload else "application/json"
-            return WireReply(status, {"Content-Type": kind, **headers}, (payload or "").encode())
         if isinstance(payload, dict) and payload.get("choices"):
             payload = _completed(payload, self.model_of(request), prompt_tokens)
-        return json_reply(payload, status, headers)
+        return payload_reply(payload, turn.status or signal.status, {**signal.headers, **wait_headers(turn)})
 
     def stream(self, request: WireRequest, turn: Turn) -> Iterable[bytes] | None:
         """Server-sent events; errors before generation, v2 and odd bodies come in one piece."""
@@ -130,7 +134,7 @@ class GigaChatDialect(Dialect):
             payload = signal.build(turn.text)
             if signal.status != 200 or first_choice(mapping(payload)) is None:
                 return None
-        whole = _completed(payload, self.model_of(request), _tokens(request))
+        whole = _completed(payload, self.model_of(request), rough_tokens(len(request.raw)))
         return pieces_of(whole, error=broken, until=turn.after)
 
     def _unauthorized(self, request: WireRequest) -> WireReply | None:
@@ -190,15 +194,10 @@ def _basic(request: WireRequest) -> str | None:
     return key.strip() if scheme.lower() == "basic" and key.strip() else None
 
 
-def _tokens(request: WireRequest) -> int:
-    """Roughly; a real tokenizer would cost more than all the rest."""
-    return -(-len(request.raw) // 4)
-
-
 def _completed(payload: dict[str, Any], model: str, prompt_tokens: int) -> dict[str, Any]:
     """The payload with what every completion has."""
     said = text(mapping(mapping(first_choice(payload)).get("message")).get("content"))
-    written = -(-len(said) // 4)
+    written = rough_tokens(len(said))
     return {
         "object": "chat.completion",
         "created": 1_760_000_000,

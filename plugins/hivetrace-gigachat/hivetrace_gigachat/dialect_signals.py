@@ -6,26 +6,9 @@ checks the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-Build = Callable[[str], Any]
-
-
-class Signal(NamedTuple):
-    """One way to end.
-
-    Attributes:
-        means: The outcome or error kind that it is.
-        build: From the script's text to the payload: JSON, text for a body that is none, None for an empty one.
-        status: HTTP status.
-        headers: Beside the content type.
-    """
-
-    means: str
-    build: Build
-    status: int = 200
-    headers: Mapping[str, str] = {}
+from hivetrace_core.mockserver import Build, Signal, constant
 
 
 def answer(finish: str | None, *, content: str | None = None, **message: Any) -> Build:
@@ -53,11 +36,6 @@ def second(finish: str | None, *, own: str | None = None, **part: Any) -> Build:
 def error(status: int, message: str = "The mock server says no.") -> Build:
     """An error of the chat service."""
     return lambda _: {"status": status, "message": message}
-
-
-def constant(payload: Any) -> Build:
-    """A payload that has nothing of the script's."""
-    return lambda _: payload
 
 
 CANNED: Final = "Не люблю менять тему разговора, но вот сейчас тот самый случай."

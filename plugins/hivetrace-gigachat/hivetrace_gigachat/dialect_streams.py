@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from hivetrace_core.mockserver import words_of
 
 from .payloads import first_choice, mapping, text
 
 _DONE: Final = b"data: [DONE]\n\n"
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
 
 
 def pieces_of(
@@ -48,5 +48,5 @@ def _chunks(payload: Mapping[str, Any], *, until: int | None, ends: bool) -> Ite
 
 def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key in ("reasoning_content", "content"):
-        for word in _WORDS.findall(text(message.get(key))):
+        for word in words_of(text(message.get(key))):
             yield {"role": "assistant", key: word}

@@ -7,14 +7,14 @@ from typing import Any
 from hivetrace_gigachat import GigaChatModel
 from hivetrace_gigachat.dialect import AUTH_PATH
 
-from hivetrace_core.testing import ModelConformance, PluginConformance
+from hivetrace_core.testing import DialectConformance, ModelConformance, PluginConformance
 
 
 class TestPlugin(PluginConformance):
     distribution = "hivetrace-gigachat"
 
 
-class TestGigaChatModel(ModelConformance):
+class TestGigaChatModel(ModelConformance, DialectConformance):
     model_class = GigaChatModel
 
     def params(self, base_url: str) -> dict[str, Any]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Dialect,
+    Turn,
+    WireReply,
+    WireRequest,
+    constant,
+    final_variants_of,
+    json_reply,
+    last_user_message,
+    payload_reply,
+    rough_tokens,
+    variants_of,
+    wait_headers,
+    words_of,
+)
 
-from .dialect_signals import ANSWERS, BODIES, ERRORS, QUEUE_FULL, TOO_LONG, Signal, answer, constant, error
+from .dialect_signals import ANSWERS, BODIES, ERRORS, QUEUE_FULL, TOO_LONG, Signal, answer, error
 from .payloads import items, mapping, text
 
 _SIGNALS: Final[Mapping[str, Signal]] = {**ANSWERS, **BODIES, **ERRORS}
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 _CREATED: Final = "2026-11-01T00:00:00Z"
 _MODEL: Final = {
@@ -62,12 +74,12 @@ class OllamaDialect(Dialect):
     name = "ollama"
     base_path = ""
     stream_type = "application/x-ndjson"
-    variants: Mapping[str, str] = {name: signal.means for name, signal in _SIGNALS.items()}
+    variants: Mapping[str, str] = variants_of(_SIGNALS)
     cannot_say: Mapping[str, str] = {
         "blocked": "Ollama has no filter, so that nothing is ever blocked",
         "refused": "Ollama marks no refusals: they are ordinary text",
     }
-    final_variants = frozenset(name for name, signal in _SIGNALS.items() if signal.final)
+    final_variants = final_variants_of(_SIGNALS)
 
     def matches(self, request: WireRequest) -> bool:
         """A chat."""
@@ -75,11 +87,7 @@ class OllamaDialect(Dialect):
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
-        messages = request.body.get("messages") if isinstance(request.body, dict) else None
-        for message in reversed(messages if isinstance(messages, list) else []):
-            if isinstance(message, dict) and message.get("role") == "user":
-                return text(message.get("content"))
-        return ""
+        return text(last_user_message(request.body).get("content"))
 
     def wants_stream(self, request: WireRequest) -> bool:
         """Unless the request says no: that is the server's default."""
@@ -105,14 +113,9 @@ class OllamaDialect(Dialect):
             return WireReply(turn.status or 200, _JSON, before + b'"prompt_eval_count":%d}' % read)
         signal = _signal(turn)
         payload = signal.build(turn.text)
-        status = turn.status or signal.status
-        headers = {**signal.headers, **wait_headers(turn)}
-        if payload is None or isinstance(payload, str):
-            kind = "text/html; charset=utf-8" if payload else "application/json"
-            return WireReply(status, {"Content-Type": kind, **headers}, (payload or "").encode())
         if isinstance(payload, dict) and "message" in payload:
             payload = _completed(payload, self.model_of(request), read)
-        return json_reply(payload, status, headers)
+        return payload_reply(payload, turn.status or signal.status, {**signal.headers, **wait_headers(turn)})
 
     def stream(self, request: WireRequest, turn: Turn) -> Iterable[bytes] | None:
         """Lines of JSON; errors before generation and odd bodies come in one piece."""
@@ -151,7 +154,7 @@ def _lines(whole: Mapping[str, Any], until: int | None) -> Iterator[dict[str, An
 
 def _pieces(message: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key in ("thinking", "content"):
-        for word in _WORDS.findall(text(message.get(key))):
+        for word in words_of(text(message.get(key))):
             yield key, word
     if items(message.get("tool_calls")):
         yield "tool_calls", message["tool_calls"]
@@ -164,7 +167,7 @@ def _tokens(request: WireRequest) -> int:
 
 def _completed(payload: dict[str, Any], model: str, read: int) -> dict[str, Any]:
     """The payload with what every answer has."""
-    written = -(-len(text(mapping(payload.get("message")).get("content"))) // 4)
+    written = rough_tokens(len(text(mapping(payload.get("message")).get("content"))))
     counts = {"eval_count": written, "prompt_eval_count": read}
     return {"model": model, "created_at": _CREATED, **_TIMES, **counts, **payload}
 

@@ -6,29 +6,22 @@ checks the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-Build = Callable[[str], Any]
+from hivetrace_core import mockserver
+from hivetrace_core.mockserver import Build, constant
 
 
-class Signal(NamedTuple):
-    """One way to end.
+@dataclass(frozen=True, slots=True)
+class Signal(mockserver.Signal):
+    """One way to end, and how this vendor's streams say it.
 
     Attributes:
-        means: The outcome or error kind that it is.
-        build: From the script's text to the payload: JSON, text for a body that is none, None for an empty one.
-        status: HTTP status.
-        headers: Beside the content type.
-        final: Whether its error is not worth another attempt although its kind usually is.
         in_stream: Whether a stream says it in its lines, and not with a whole reply.
     """
 
-    means: str
-    build: Build
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    final: bool = False
     in_stream: bool = False
 
 
@@ -52,11 +45,6 @@ def answer(
 def error(message: str, **more: Any) -> Build:
     """An error object."""
     return lambda _: {"error": message, **more}
-
-
-def constant(payload: Any) -> Build:
-    """A payload that has nothing of the script's."""
-    return lambda _: payload
 
 
 def ending(means: str, build: Build) -> Signal:

@@ -7,14 +7,14 @@ from typing import Any
 from hivetrace_ollama import OllamaModel
 from hivetrace_ollama.dialect import OllamaDialect
 
-from hivetrace_core.testing import ModelConformance, PluginConformance
+from hivetrace_core.testing import DialectConformance, ModelConformance, PluginConformance
 
 
 class TestPlugin(PluginConformance):
     distribution = "hivetrace-ollama"
 
 
-class TestOllamaModel(ModelConformance):
+class TestOllamaModel(ModelConformance, DialectConformance):
     model_class = OllamaModel
     cannot_say = OllamaDialect.cannot_say
 

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from hivetrace_core import ErrorKind
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Dialect,
+    Signal,
+    Turn,
+    WireReply,
+    WireRequest,
+    asks_to_stream,
+    final_variants_of,
+    json_reply,
+    payload_reply,
+    prompt_in,
+    rough_tokens,
+    variants_of,
+    wait_headers,
+)
 
 from .dialect_signals import (
     AZURE,
@@ -22,7 +37,6 @@ from .dialect_signals import (
     POLICY,
     TOO_LONG,
     TOOL_CALL,
-    Signal,
     answer,
     error,
     routed,
@@ -49,12 +63,12 @@ class ChatDialect(Dialect):
     @cached_property
     def variants(self) -> Mapping[str, str]:  # type: ignore[override]  # made from the signals, once
         """Every named signal, and what it means."""
-        return {name: signal.means for name, signal in self.signals.items()}
+        return variants_of(self.signals)
 
     @cached_property
     def final_variants(self) -> frozenset[str]:  # type: ignore[override]  # the same
         """Those that are not worth another attempt."""
-        return frozenset(name for name, signal in self.signals.items() if signal.final)
+        return final_variants_of(self.signals)
 
     def matches(self, request: WireRequest) -> bool:
         """A chat completion."""
@@ -62,16 +76,11 @@ class ChatDialect(Dialect):
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
-        # Decoded JSON is of the plain types; asking for the abstract ones takes longer than all the rest of a reply.
-        messages = request.body.get("messages") if isinstance(request.body, dict) else None
-        for message in reversed(messages if isinstance(messages, list) else []):
-            if isinstance(message, dict) and message.get("role") == "user":
-                return text(message.get("content"))
-        return ""
+        return prompt_in(request.body)
 
     def wants_stream(self, request: WireRequest) -> bool:
         """As the request says."""
-        return isinstance(request.body, dict) and request.body.get("stream") is True
+        return asks_to_stream(request.body)
 
     def side(self, request: WireRequest) -> WireReply | None:
         """The list of models."""
@@ -81,7 +90,7 @@ class ChatDialect(Dialect):
 
     def reply(self, request: WireRequest, turn: Turn) -> WireReply:
         """An answer, a block or an error in one piece."""
-        prompt_tokens = _tokens(request)
+        prompt_tokens = rough_tokens(len(request.raw))
         if turn.outcome == "answered" and turn.variant is None:
             before, written = _template(turn.text, self.model_of(request))
             usage = b'"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}'
@@ -89,14 +98,9 @@ class ChatDialect(Dialect):
             return WireReply(turn.status or 200, _JSON, body)
         signal = self._signal(turn, azure=_is_azure(request))
         payload = signal.build(turn.text)
-        status = turn.status or signal.status
-        headers = {**signal.headers, **wait_headers(turn)}
-        if payload is None or isinstance(payload, str):
-            kind = "text/html; charset=utf-8" if payload else "application/json"
-            return WireReply(status, {"Content-Type": kind, **headers}, (payload or "").encode())
         if isinstance(payload, dict) and payload.get("choices"):
             payload = _completed(payload, self.model_of(request), prompt_tokens)
-        return json_reply(payload, status, headers)
+        return payload_reply(payload, turn.status or signal.status, {**signal.headers, **wait_headers(turn)})
 
     def stream(self, request: WireRequest, turn: Turn) -> Iterable[bytes] | None:
         """Server-sent events; errors before generation and odd bodies come in one piece."""
@@ -115,7 +119,7 @@ class ChatDialect(Dialect):
                 return None
         options = mapping(mapping(request.body).get("stream_options"))
         return pieces_of(
-            _completed(payload, self.model_of(request), _tokens(request)),
+            _completed(payload, self.model_of(request), rough_tokens(len(request.raw))),
             usage=self.usage_in_every_stream or options.get("include_usage") is True,
             comment=self.stream_comment,
             until=turn.after,
@@ -164,7 +168,7 @@ class OpenAIDialect(ChatDialect):
             "rate_limit": "azure.token_rate",
         }.get(kind)
         if azure and name is not None:
-            return AZURE[name]._replace(status=status or AZURE[name].status)
+            return replace(AZURE[name], status=status or AZURE[name].status)
         return super()._error(kind, status, azure=azure)
 
     def _block(self, turn: Turn, *, azure: bool) -> Signal:
@@ -243,11 +247,6 @@ def _is_azure(request: WireRequest) -> bool:
     return request.path[:8] == "/openai/" and request.method == "POST" and bool(_AZURE_PATH.fullmatch(request.path))
 
 
-def _tokens(request: WireRequest) -> int:
-    """Roughly; a real tokenizer would cost more than all the rest."""
-    return -(-len(request.raw) // 4)
-
-
 def _filtered(turn: Turn) -> dict[str, Any]:
     found = {name: {"filtered": True, "severity": "medium"} for name in turn.categories}
     return {**HARMLESS, **(found or {"violence": FILTERED["violence"]})}
@@ -257,7 +256,7 @@ def _completed(payload: dict[str, Any], model: str, prompt_tokens: int) -> dict[
     """The payload with what every completion has."""
     choices = sequence(payload.get("choices"))
     said = text(mapping(mapping(choices[0]).get("message")).get("content")) if choices else ""
-    written = -(-len(said) // 4)
+    written = rough_tokens(len(said))
     return {
         "id": "chatcmpl-mock",
         "object": "chat.completion",

@@ -6,28 +6,10 @@ checks the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final
 
-Build = Callable[[str], Any]
-
-
-class Signal(NamedTuple):
-    """One way to end.
-
-    Attributes:
-        means: The outcome or error kind that it is.
-        build: From the script's text to the payload: JSON, text for a body that is none, None for an empty one.
-        status: HTTP status.
-        headers: Beside the content type.
-        final: Whether its error is not worth another attempt although its kind usually is.
-    """
-
-    means: str
-    build: Build
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    final: bool = False
+from hivetrace_core.mockserver import Build, Signal, constant
 
 
 def answer(
@@ -59,11 +41,6 @@ def routed(code: int, error_type: str | None = None, *, availability: Any = None
     if availability is not None:
         more["availability"] = availability
     return lambda _: {"error": {"code": code, "message": "The mock server says no.", **more}}
-
-
-def constant(payload: Any) -> Build:
-    """A payload that has nothing of the script's."""
-    return lambda _: payload
 
 
 TOOL_CALL: Final = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"word": "x"}'}}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from hivetrace_core.mockserver import words_of
 
 from .payloads import first_choice, mapping, sequence, text
 
 _DONE: Final = b"data: [DONE]\n\n"
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
 
 
 def pieces_of(
@@ -59,7 +59,7 @@ def _chunks(payload: Mapping[str, Any], *, usage: bool, until: int | None) -> It
 def _deltas(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"role": "assistant", "content": ""}
     for key in ("reasoning", "reasoning_content", "content", "refusal"):
-        for word in _WORDS.findall(text(message.get(key))):
+        for word in words_of(text(message.get(key))):
             yield {key: word}
     for number, call in enumerate(sequence(message.get("tool_calls"))):
         function = call["function"]

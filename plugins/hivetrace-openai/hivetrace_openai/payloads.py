@@ -21,7 +21,7 @@ def sequence(value: Any) -> Sequence[Any]:
 
 def count(value: Any) -> int | None:
     """The value where it is a whole number."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int else None
 
 
 def text(content: Any) -> str:

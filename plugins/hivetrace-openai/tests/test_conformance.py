@@ -6,14 +6,14 @@ from typing import Any
 
 from hivetrace_openai import OpenAIModel, OpenRouterModel, SberCloudModel
 
-from hivetrace_core.testing import ModelConformance, PluginConformance
+from hivetrace_core.testing import DialectConformance, ModelConformance, PluginConformance
 
 
 class TestPlugin(PluginConformance):
     distribution = "hivetrace-openai"
 
 
-class ChatConformance(ModelConformance):
+class ChatConformance(ModelConformance, DialectConformance):
     def params(self, base_url: str) -> dict[str, Any]:
         return {"model": "m-1", "base_url": base_url, "api_key": self.secret}
 

@@ -9,11 +9,24 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
-from hivetrace_core.mockserver import Dialect, Turn, WireReply, WireRequest, json_reply, wait_headers
+from hivetrace_core.mockserver import (
+    Dialect,
+    Turn,
+    WireReply,
+    WireRequest,
+    final_variants_of,
+    json_reply,
+    last_user_message,
+    payload_reply,
+    rough_tokens,
+    variants_of,
+    wait_headers,
+    words_of,
+)
 
 from . import dialect_operations
 from .dialect_signals import CANNED, GAUGE, SIGNALS, TOO_LONG, TOOL_CALL, Signal, answer, said_by, wrapped
-from .payloads import completion_of, mapping
+from .payloads import completion_of, mapping, text
 
 _BASE: Final = "/foundationModels/v1"
 _WHOLE: Final = f"{_BASE}/completion"
@@ -22,7 +35,6 @@ _OPERATIONS: Final = "/operations/"
 
 _RESPONSE: Final = "type.googleapis.com/yandex.cloud.ai.foundation_models.v1.CompletionResponse"
 _JSON: Final = {"Content-Type": "application/json"}
-_WORDS: Final = re.compile(r"\S+\s*|\s+")
 _SHORT_URI: Final = re.compile(r"gpt://[^/]+/(?P<id>[^/]+(?:/(?!latest$)[^/]+)?)(?:/latest)?")
 _BEFORE_THE_FILTER: Final = "Это просто: "
 _NONSENSE: Final = {"mock": "neither an answer nor an error"}
@@ -35,8 +47,8 @@ class YandexDialect(Dialect):
     base_path = _BASE
     stream_type = "application/json"
     cannot_say: Mapping[str, str] = {"refused": "Yandex marks no refusals: they are ordinary text"}
-    variants: Mapping[str, str] = {name: signal.means for name, signal in SIGNALS.items()}
-    final_variants = frozenset(name for name, signal in SIGNALS.items() if signal.final)
+    variants: Mapping[str, str] = variants_of(SIGNALS)
+    final_variants = final_variants_of(SIGNALS)
 
     def matches(self, request: WireRequest) -> bool:
         """A completion, or the submission of one."""
@@ -44,12 +56,7 @@ class YandexDialect(Dialect):
 
     def prompt_of(self, request: WireRequest) -> str:
         """The text of the last user message."""
-        messages = request.body.get("messages") if isinstance(request.body, dict) else None
-        for message in reversed(messages if isinstance(messages, list) else []):
-            if isinstance(message, dict) and message.get("role") == "user":
-                said = message.get("text")
-                return said if isinstance(said, str) else ""
-        return ""
+        return text(last_user_message(request.body).get("text"))
 
     def model_of(self, request: WireRequest) -> str:
         """The id as users write it: `yandexgpt-lite` for `gpt://FOLDER/yandexgpt-lite/latest`; else the whole URI."""
@@ -78,7 +85,7 @@ class YandexDialect(Dialect):
         """An answer, a block or an error in one piece, or the operation that comes to it."""
         is_async = request.path == _ASYNC
         if turn.outcome == "answered" and turn.variant is None and not is_async:
-            return WireReply(turn.status or 200, _JSON, _answer_bytes(turn.text, -(-len(request.raw) // 4)))
+            return WireReply(turn.status or 200, _JSON, _answer_bytes(turn.text, rough_tokens(len(request.raw))))
         signal = _signal(turn)
         payload = signal.build(turn.text)
         completion, _ = completion_of(payload)
@@ -91,12 +98,8 @@ class YandexDialect(Dialect):
             error = payload["error"]
             end = {"error": {"code": error["grpcCode"], "message": error["message"], "details": []}}
             return dialect_operations.begun(signal.course, end)
-        status = turn.status or signal.status
-        headers = {**signal.headers, **wait_headers(turn)}
-        if payload is None or isinstance(payload, str):
-            kind = "text/html; charset=utf-8" if payload else "application/json"
-            return WireReply(status, {"Content-Type": kind, **headers}, (payload or "").encode())
-        return json_reply(payload if completion is None else _counted(payload, request), status, headers)
+        said = payload if completion is None else _counted(payload, request)
+        return payload_reply(said, turn.status or signal.status, {**signal.headers, **wait_headers(turn)})
 
     def stream(self, request: WireRequest, turn: Turn) -> Iterable[bytes] | None:
         """Lines of JSON with the whole text so far; errors before generation and odd bodies come in one piece."""
@@ -150,12 +153,12 @@ _ERRORS: Final[dict[str, tuple[int, int, str]]] = {
 def _counted(payload: Mapping[str, Any], request: WireRequest) -> dict[str, Any]:
     """The completion with its tokens, where none are counted yet."""
     completion, path = completion_of(payload)
-    counted = {"usage": _usage(-(-len(request.raw) // 4), said_by(payload)), **(completion or {})}
+    counted = {"usage": _usage(rough_tokens(len(request.raw)), said_by(payload)), **(completion or {})}
     return {"result": counted} if path else counted
 
 
 def _usage(prompt_tokens: int, said: str) -> dict[str, Any]:
-    written = -(-len(said) // 4)
+    written = rough_tokens(len(said))
     return {
         "inputTextTokens": str(prompt_tokens),
         "completionTokens": str(written),
@@ -166,7 +169,7 @@ def _usage(prompt_tokens: int, said: str) -> dict[str, Any]:
 
 def _partial(said: str) -> Iterable[dict[str, Any]]:
     so_far = ""
-    for word in _WORDS.findall(said):
+    for word in words_of(said):
         so_far += word
         yield answer("PARTIAL", so_far)("")
 

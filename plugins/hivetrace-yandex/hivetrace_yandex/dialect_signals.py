@@ -6,33 +6,27 @@ checks the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from hivetrace_core import mockserver
+from hivetrace_core.mockserver import Build, constant
 
 from .payloads import completion_of, first_alternative, mapping, text
 
-Build: TypeAlias = Callable[[str], Any]
 Course: TypeAlias = Literal["done", "slow", "flaky", "never", "vanished"]
 
 
-class Signal(NamedTuple):
-    """One way to end.
+@dataclass(frozen=True, slots=True)
+class Signal(mockserver.Signal):
+    """One way to end, and how an operation comes to it.
 
     Attributes:
-        means: The outcome or error kind that it is.
-        build: From the script's text to the payload: JSON, text for a body that is none, None for an empty one.
-        status: HTTP status.
-        headers: Beside the content type.
-        final: Whether its error is not worth another attempt although its kind usually is.
         course: How an operation goes that ends like this.
         late: Whether its error comes as the end of an operation and not when it is submitted.
     """
 
-    means: str
-    build: Build
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    final: bool = False
     course: Course = "done"
     late: bool = False
 
@@ -92,11 +86,6 @@ def wrapped(grpc: int, http: int, message: str = "The mock server says no.") -> 
 def flat(grpc: int, message: str = "The mock server says no.") -> Build:
     """The error envelope of operations and of some gateways."""
     return lambda _: {"code": grpc, "message": message, "details": []}
-
-
-def constant(payload: Any) -> Build:
-    """A payload that does not depend on the script."""
-    return lambda _: payload
 
 
 def said_by(payload: Any) -> str:

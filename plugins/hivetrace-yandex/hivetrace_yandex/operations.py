@@ -141,7 +141,7 @@ class Operation:
                 self.missed(error.message)
                 continue
             if self._is_final(reply):
-                return OperationReply(reply.payload, reply.status, reply.headers, self.facts)
+                return OperationReply(reply.payload, reply.status, reply.headers, facts=self.facts)
 
     async def turn(self) -> None:
         """Wait for a turn to read, and count the reading."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,22 +12,9 @@ from hivetrace_yandex.dialect import YandexDialect
 from hivetrace_yandex.dialect_operations import begun, reading
 
 from hivetrace_core import ConfigError, ModelError
-from hivetrace_core.mockserver import MockServer, WireRequest, expected
+from hivetrace_core.mockserver import MockServer, WireRequest
 
 DIALECT = YandexDialect()
-KINDS = {
-    "authentication",
-    "permission",
-    "rate_limit",
-    "quota",
-    "context_length",
-    "bad_request",
-    "not_found",
-    "timeout",
-    "server",
-    "response_format",
-}
-OUTCOMES = ["answered", "truncated", "blocked", "tool_calls", "empty", "unknown"]
 MODES = pytest.mark.parametrize("mode", ["sync", "async"])
 
 
@@ -37,52 +24,10 @@ def model_at(server: MockServer, **options: Any) -> YandexGPTModel:
     return YandexGPTModel("yandexgpt-lite", **{**given, "max_attempts": 1, **options})
 
 
-async def ending(model: YandexGPTModel, prompt: str, *, stream: bool = False) -> str:
-    """The outcome, or the kind of the error."""
-    try:
-        if not stream:
-            response: Any = await model.ainvoke(prompt)
-            return str(response["response_metadata"]["outcome"])
-        chunks: Any = [chunk async for chunk in model.astream(prompt)]
-        return str(chunks[-1]["response_metadata"]["outcome"])
-    except ModelError as error:
-        return error.kind
-    finally:
-        await model.aclose()
-
-
-def endings(server: MockServer, prompts: list[str], *, stream: bool = False, **options: Any) -> dict[str, str]:
-    async def all_of_them() -> dict[str, str]:
-        # A model each: a refused key would stop the next one. What never ends needs an end of its own.
-        models = [model_at(server, timeout=2 if name == "operation.never" else 10, **options) for name in prompts]
-        ends = [ending(model, prompt, stream=stream) for model, prompt in zip(models, prompts, strict=True)]
-        return dict(zip(prompts, await asyncio.gather(*ends), strict=True))
-
-    return asyncio.run(all_of_them())
-
-
-@MODES
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_every_variant_is_classified_as_what_it_means(mode: str, stream: bool) -> None:
-    rules = [{"match": f"^{name}$", "variant": name} for name in DIALECT.variants]
-    with MockServer({"rules": rules}, dialects=[DIALECT]) as server:
-        assert endings(server, list(DIALECT.variants), stream=stream, mode=mode) == dict(DIALECT.variants)
-
-
-@MODES
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_every_neutral_outcome_and_error_has_a_spelling(mode: str, stream: bool) -> None:
-    rules: list[dict[str, Any]] = [{"match": f"^{outcome}$", "outcome": outcome} for outcome in OUTCOMES]
-    rules += [{"match": f"^{kind}$", "error": kind} for kind in sorted(KINDS)]
-    rules += [{"match": f"^{stage}$", "outcome": "blocked", "stage": stage} for stage in ("prompt", "response")]
-    wanted = {name: name for name in [*OUTCOMES, *sorted(KINDS)]} | {"prompt": "blocked", "response": "blocked"}
-    with MockServer({"rules": rules}, dialects=[DIALECT]) as server:
-        assert endings(server, list(wanted), stream=stream, mode=mode) == wanted
-
-
 def test_a_script_cannot_ask_for_a_refusal_for_which_the_service_has_no_sign() -> None:
     with pytest.raises(ConfigError, match="marks no refusals"):
         MockServer({"rules": [{"outcome": "refused"}]}, dialects=[DIALECT])
+    assert set(DIALECT.cannot_say) == {"refused"}
 
 
 @MODES
@@ -185,44 +130,13 @@ def test_other_endpoints_are_not_served() -> None:
         assert not DIALECT.matches(request)
 
 
-FAULTS = ["reset", "cut", "garbage", "html", "empty", "half", "wrong_length", "redirect", "trickle", "slow_headers"]
-
-
-@MODES
-def test_each_fault_of_a_submission_ends_as_foretold(mode: str) -> None:
-    script: Any = {"rules": [{"match": f"^{fault}$", "fault": fault, "pace": 0.0005} for fault in FAULTS]}
-    with MockServer(script, dialects=[DIALECT]) as server:
-        foretold = expected(script, FAULTS, DIALECT, max_attempts=1)
-        assert endings(server, FAULTS, mode=mode) == {one.prompt: one.error or one.outcome for one in foretold}
-
-
-@MODES
-def test_a_batch_ends_as_foretold_in_whatever_order_it_is_sent(mode: str) -> None:
-    script = {
-        "seed": 3,
-        "text": "echo {prompt}",
-        "rules": [
-            {"share": 0.2, "times": 1, "fault": "reset"},
-            {"share": 0.2, "times": 2, "error": "rate_limit", "retry_after": 0.01},
-            {"share": 0.1, "outcome": "blocked", "stage": "response"},
-            {"share": 0.1, "variant": "canned.final"},
-            {"share": 0.1, "error": "context_length"},
-            {"share": 0.1, "variant": "status.unseen"},
-        ],
-    }
-    prompts = [f"prompt {number}" for number in range(200)]
-    with MockServer(script, dialects=[DIALECT]) as server:
-        with model_at(server, mode=mode, max_attempts=5) as model:
-            responses: Any = model.batch(prompts, batch_size=32)
+def test_readings_of_operations_are_counted_and_are_all_that_is_sent_beside_the_submissions() -> None:
+    rules = [{"share": 0.2, "times": 1, "fault": "reset"}, {"share": 0.2, "variant": "operation.slow"}]
+    with MockServer({"seed": 3, "rules": rules}, dialects=[DIALECT]) as server:
+        with model_at(server, mode="async", max_attempts=5) as model:
+            model.batch([f"prompt {number}" for number in range(50)], batch_size=32)
             reads = model.operation_reads
-        posts = [record for record in server.log if record.method == "POST"]
-        gets = [record for record in server.log if record.method == "GET"]
+        methods = Counter(record.method for record in server.log)
 
-    foretold = expected(script, prompts, DIALECT)
-    for response, one in zip(responses, foretold, strict=True):
-        metadata = response["response_metadata"]
-        error = response.get("error", {}).get("kind")
-        assert (metadata["outcome"], error, metadata["attempts"]) == (one.outcome, one.error, one.attempts)
-        assert one.outcome != "answered" or response["content"] == f"echo {one.prompt}"
-    assert len(posts) == sum(one.attempts for one in foretold)
-    assert len(gets) == reads
+    assert methods["GET"] == reads >= 50
+    assert methods.keys() == {"GET", "POST"}
