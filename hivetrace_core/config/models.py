@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from pydantic import ValidationError
 
 from ..errors import HiveTraceError, UnknownModelError
 from ..redaction import Redactor
+from .anchoring import anchored
 from .expand import expand
 from .problems import KeyPath, Problems
 from .schema import LIMIT_OPTIONS, ModelEntry, RunConfig, RunLimits
@@ -213,7 +215,10 @@ class _Configuring:
         options = None
         if options_class is not None:
             add_unknown(self._problems, entry.params, at=inside, schema=options_class)
-            params = _with_limits(params, limits)
+            source = self._config.source.path
+            params = anchored(_with_limits(params, limits), options_class, Path(source).parent if source else None)
+            if resolved.id_given:
+                resolved = replace(resolved, id=params.get(resolved.spec.id_option, resolved.id))
             elsewhere: dict[str, KeyPath] = {name: ("run", name) for name in LIMIT_OPTIONS}
             elsewhere[resolved.spec.id_option] = (*at, "name")
             for name in entry.params:

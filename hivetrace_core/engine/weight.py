@@ -34,8 +34,18 @@ def weigh(value: Any) -> int:
     return total
 
 
+_SMALL_BODY: Final = 4096
+_OBJECTS_PER_BODY: Final = 4
+"""A body of JSON takes about four times its bytes as objects. For small ones that will do: a walk through each of them
+would cost more than all else that the window does with it."""
+
+
 def weigh_result(result: Any, reply: Reply | None) -> int:
     """Bytes of a response and of the raw reply that is kept with it."""
     content = result.get("content") if isinstance(result, (dict, Mapping)) else result
     size = 512 + (getsizeof(content) if type(content) is str else weigh(content))
-    return size if reply is None else size + weigh(reply.payload)
+    if reply is None:
+        return size
+    if reply.size is not None and reply.size <= _SMALL_BODY:
+        return size + _OBJECTS_PER_BODY * reply.size
+    return size + weigh(reply.payload)

@@ -213,7 +213,7 @@ class JsonHttp:
         if body is None:
             raise self._too_large(response.status)
         headers = lower_names(response.headers.items())
-        return Reply(payload_of(body, headers.get("content-type", "")), response.status, headers)
+        return Reply(payload_of(body, headers.get("content-type", "")), response.status, headers, size=len(body))
 
     def _encode(self, body: Mapping[str, Any]) -> bytes:
         return json_bytes({**body, **self._extra_body} if self._extra_body else body)

@@ -11,7 +11,7 @@ from ..responses import ErrorInfo, metadata_of
 def tokens_of(response: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Tokens in and out; None for what is no count."""
     usage = metadata_of(response).get("usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, (dict, Mapping)):
         return None, None
     return _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
 

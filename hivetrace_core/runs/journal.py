@@ -233,4 +233,4 @@ class _Copy:
 
 
 def _raw(reply: Reply) -> dict[str, Any]:
-    return {"status": reply.status, "headers": mask_params(dict(reply.headers)), "payload": reply.payload}
+    return {"status": reply.status, "headers": mask_params(reply.headers), "payload": reply.payload}

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from .blobs import decode
+from .blobs import decode, encode
 from .database import damaged, open_database, readable
 
 PAGE_ROWS: Final = 256
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """A page ends at whichever comes first; a single larger prompt is a page of its own."""
+
+_NO_COLUMNS: Final = encode({})
+"""What most prompts have beside themselves."""
 
 _PENDING: Final = """
 SELECT p.id, p.prompt,
@@ -88,9 +91,13 @@ class Wanted:
     failed_before: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recorded:
-    """A prompt with its outcome."""
+    """A prompt with its outcome.
+
+    Attributes:
+        stored: The response as the journal has it: the JSON that `response` was decoded from.
+    """
 
     index: int
     prompt: Any
@@ -101,6 +108,7 @@ class Recorded:
     in_doubt: bool
     finished_at: float
     response: dict[str, Any]
+    stored: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,25 +192,21 @@ class JournalReader:
 
     def outcomes(self, model: ModelRow) -> Iterator[Recorded]:
         """Every recorded outcome of a model with its prompt, in the order of the prompts."""
-        rows = self._rows(_OUTCOMES, {"model": model.id})
-        while True:
-            with readable(self.path):
-                row = next(rows, None)
-                if row is None:
-                    return
+        with readable(self.path):
+            for row in self._rows(_OUTCOMES, {"model": model.id}):
                 index, prompt, extra, outcome, error_kind, attempts, in_doubt, finished_at, response = row
-                recorded = Recorded(
+                yield Recorded(
                     index=int(index),
                     prompt=decode(prompt),
-                    extra=dict(decode(extra)),
+                    extra={} if extra == _NO_COLUMNS else dict(decode(extra)),
                     outcome=str(outcome),
                     error_kind=error_kind,
                     attempts=int(attempts),
                     in_doubt=bool(in_doubt),
                     finished_at=float(finished_at),
                     response=dict(decode(response)),
+                    stored=response,
                 )
-            yield recorded
 
     def _page(self, model: ModelRow, after: int, wanted: Wanted) -> list[PendingPrompt]:
         values = _values(model, wanted) | {"after": after, "rows": PAGE_ROWS}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from ..responses import metadata_of, read
@@ -22,6 +24,8 @@ request_id finished_at
 JSONL_FIELDS: Final = tuple(_JSONL.split())
 
 CSV_FIELDS: Final = tuple(_CSV.split())
+
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
 _AFTER_PROMPT: Final = 3
 """The prompt's other columns stand behind model, index and prompt."""
@@ -52,9 +56,18 @@ def jsonl_line(model: ModelRow, row: Recorded, names: Mapping[str, str]) -> str:
     fields["attempts"] = row.attempts
     fields["in_doubt"] = row.in_doubt
     fields["finished_at"] = _iso(row.finished_at)
-    fields["response"] = row.response
+    return f'{_ascii_json(fields)[:-1]}, "response": {_response(row)}}}\n'
+
+
+def _response(row: Recorded) -> str:
+    """The response as JSON: mostly as it is stored, which spares writing it anew."""
+    only_printable = not row.stored.translate(None, _PRINTABLE)
+    return row.stored.decode("ascii") if only_printable else _ascii_json(row.response)
+
+
+def _ascii_json(value: Any) -> str:
     # DEL is ASCII too, and the one control character that JSON lets stand.
-    return json.dumps(fields).replace("\x7f", "\\u007f") + "\n"
+    return json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def csv_header(names: Mapping[str, str]) -> list[str]:
@@ -114,4 +127,11 @@ def _cell(value: Any) -> Any:
 
 
 def _iso(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
+    second = math.floor(timestamp)
+    return f"{_iso_second(second)}.{int(1000 * (timestamp - second)):03d}+00:00"
+
+
+@lru_cache(maxsize=16)
+def _iso_second(second: int) -> str:
+    # Rows that stand together were recorded together, and to write a date costs as much as the rest of a row.
+    return datetime.fromtimestamp(second, UTC).isoformat()[: len("2026-01-31T00:00:00")]

@@ -1,4 +1,5 @@
 import csv
+import gc
 import json
 import re
 import signal
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from hivetrace_core.cli import main
+from hivetrace_core.cli.following import NEW_OBJECTS
 from hivetrace_core.errors import RunError
 from hivetrace_core.runs.events import ModelPlan, RunStarted
 
@@ -128,6 +130,23 @@ def test_a_run_that_breaks_in_the_middle_says_how_to_go_on(
         "error: The disk is full.",
         f"What was recorded is kept. Go on with: {sys.executable} -m hivetrace_core resume 'runs/x y'",
     ]
+
+
+def test_garbage_is_collected_seldom_during_a_run_and_as_before_afterwards(
+    write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, during = gc.get_threshold(), []
+
+    def run(config: object, *, listener: object) -> None:
+        during.append(gc.get_threshold())
+        raise RunError("The disk is full.")
+
+    monkeypatch.setattr("hivetrace_core.runs.runner.run", run)
+
+    assert main(["run", write({})]) == 1
+
+    assert during == [(NEW_OBJECTS, *before[1:])]
+    assert gc.get_threshold() == before
 
 
 def test_ctrl_c_before_anything_was_sent_says_so(

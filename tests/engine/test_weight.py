@@ -124,3 +124,11 @@ def test_the_providers_own_count_is_read_where_there_is_one(usage: Any, tokens: 
 @pytest.mark.parametrize("response", [{}, {"response_metadata": None}, {"response_metadata": []}])
 def test_a_response_that_says_nothing_of_tokens_gives_none(response: Any) -> None:
     assert used_tokens(response) is None
+
+
+def test_a_small_body_counts_by_its_bytes_and_a_large_one_by_what_was_made_of_it() -> None:
+    text = "x" * 1_000_000
+    light = weigh_result({"content": ""}, None)
+
+    assert weigh_result({"content": ""}, Reply({"id": 1}, size=1000)) - light == 4000
+    assert weigh_result({"content": ""}, Reply({"text": text}, size=len(text))) - light > len(text)
