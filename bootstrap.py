@@ -3,6 +3,8 @@
     python3 bootstrap.py quickstart     # installs HiveTrace, runs its main job on a simulated target
     python3 bootstrap.py tests          # installs what the tests need, runs them; what follows goes to pytest
 
+The first time, `tests` compiles llama.cpp for one of the plugins, which takes some minutes.
+
 Everything goes into a private environment, `.venv` beside this file; the system's Python is left alone. The second time
 there is nothing left to install.
 """

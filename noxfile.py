@@ -3,11 +3,15 @@
 Works with pip alone and is faster where uv is installed.
 """
 
+import os
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
+from packaging.utils import parse_wheel_filename
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -17,11 +21,20 @@ nox.options.sessions = ["tests", "lint", "types", "build", "quickstart"]
 ROOT = Path(__file__).parent
 DIST = ROOT / ".nox" / "dist"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-NATIVE = ROOT / "plugins" / "hivetrace-llamacpp"  # compiles llama.cpp: minutes, and a compiler
-PLUGINS = [path.parent for path in sorted(ROOT.glob("plugins/hivetrace-*/pyproject.toml")) if path.parent != NATIVE]
+PLUGINS = [path.parent for path in sorted(ROOT.glob("plugins/hivetrace-*/pyproject.toml"))]
 EXAMPLE_PLUGINS = sorted(path.parent for path in ROOT.glob("examples/hivetrace-*/pyproject.toml"))
 DISTRIBUTIONS = [*PLUGINS, *EXAMPLE_PLUGINS]
 PARALLEL = ["-n", "auto", "--dist", "worksteal"]
+
+# The one plugin whose requirement is compiled: minutes, once per checkout.
+NATIVE = ROOT / "plugins" / "hivetrace-llamacpp"
+LLAMA = next(
+    Requirement(line)
+    for line in tomllib.loads((NATIVE / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    if line.startswith("llama-cpp-python")
+)
+LLAMA_WHEELS = ROOT / ".nox" / "llama-cpp"
+WITHOUT_LLAMA = "HIVETRACE_NO_LLAMACPP"  # holds the reason; plugins/conftest.py reads it, too
 
 
 def _group(name: str) -> list[str]:
@@ -30,33 +43,58 @@ def _group(name: str) -> list[str]:
 
 def _install_checkout(session: nox.Session, *more: str) -> None:
     # One command for everything: with two, the second could take a plugin or core from the package index.
-    editable = [flag for path in DISTRIBUTIONS for flag in ("-e", str(path))]
-    session.install("-e", ".[http,testing]", *editable, *more)
+    native = _llama_wheel()
+    paths = [path for path in DISTRIBUTIONS if path != NATIVE or native is not None]
+    editable = [flag for path in paths for flag in ("-e", str(path))]
+    session.install("-e", ".[http,testing]", *editable, *([str(native)] if native else []), *more)
+    if native is None:
+        session.install("--no-deps", "-e", str(NATIVE))
+
+
+def _llama_wheel() -> Path | None:
+    """The wheel that the session `llama_cpp` has made; None where the plugin is to be tested without llama.cpp."""
+    wheels = [] if os.environ.get(WITHOUT_LLAMA) else sorted(LLAMA_WHEELS.glob("*.whl"))
+    return next((path for path in wheels if parse_wheel_filename(path.name)[1] in LLAMA.specifier), None)
 
 
 @nox.session
+def llama_cpp(session: nox.Session) -> None:
+    """Compile llama-cpp-python for the other sessions, once per checkout.
+
+    Where that is not possible, the plugin's tests that need it are left out, and the reason is shown.
+    """
+    why_not = os.environ.get(WITHOUT_LLAMA, "")
+    if not why_not and _llama_wheel() is None:
+        why_not = _compile_llama(session)
+    if why_not:
+        os.environ[WITHOUT_LLAMA] = why_not
+        session.warn(f"hivetrace-llamacpp is tested without llama.cpp: {why_not}")
+
+
+def _compile_llama(session: nox.Session) -> str:
+    """Make the wheel; returns why that failed, or nothing."""
+    compilers = [os.environ.get("CXX", "c++"), "c++", "g++", "clang++"]
+    if os.name != "nt" and not any(map(shutil.which, compilers)):
+        return "no C++ compiler (Debian, Ubuntu: apt install build-essential; macOS: xcode-select --install)"
+    session.log("Compiling llama.cpp for hivetrace-llamacpp: some minutes, only this time ...")
+    session.install("pip")
+    command = ["-m", "pip", "wheel", "--disable-pip-version-check", "--no-deps", "--wheel-dir", str(LLAMA_WHEELS)]
+    parallel = {"CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1)}
+    try:
+        session.run("python", *command, str(LLAMA), env=parallel)
+    except nox.command.CommandFailed:
+        return f"{LLAMA} could not be compiled; what pip said stands above, in the session llama_cpp"
+    return ""
+
+
+@nox.session(requires=["llama_cpp"])
 def tests(session: nox.Session) -> None:
     """Run the tests of core and of every plugin in the checkout."""
     _install_checkout(session, *_group("tests"))
     session.run("pytest", *PARALLEL, *session.posargs)
 
 
-@nox.session
-def tests_native(session: nox.Session) -> None:
-    """Compile llama.cpp and run the tests of the plugin that needs it."""
-    session.install("-e", ".[testing]", "-e", str(NATIVE), *_group("tests"))
-    # Without the project's `--ignore`, which keeps the other session from what it has not installed.
-    session.run(
-        "pytest",
-        "-o",
-        "addopts=--import-mode=importlib --strict-markers",
-        str(NATIVE / "tests"),
-        "tests/test_corpus.py",
-        *session.posargs,
-    )
-
-
-@nox.session
+@nox.session(requires=["llama_cpp"])
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest versions that core's pyproject.toml admits."""
     extras = PROJECT["project"]["optional-dependencies"]
@@ -75,7 +113,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *(["--fix"] if fix else []), ".")
 
 
-@nox.session
+@nox.session(requires=["llama_cpp"])
 def types(session: nox.Session) -> None:
     """Check types strictly: core, each plugin, and a file that uses the public API as its users do."""
     _install_checkout(session, *_group("types"))
@@ -95,12 +133,16 @@ def wheels(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--outdir", str(DIST), str(path), silent=True)
 
 
-@nox.session(requires=["wheels"], reuse_venv=False)
+@nox.session(requires=["wheels", "llama_cpp"], reuse_venv=False)
 def build(session: nox.Session) -> None:
     """Install the built wheels into a clean environment and run the tests from outside the checkout."""
     built = {path.name.split("-")[0]: str(path) for path in DIST.glob("*.whl")}
     core = built.pop("hivetrace_core")
-    session.install(f"{core}[http,testing]", *built.values(), *_group("tests"))
+    native = _llama_wheel()
+    alone = [] if native else [built.pop(NATIVE.name.replace("-", "_"))]
+    session.install(f"{core}[http,testing]", *built.values(), *([str(native)] if native else []), *_group("tests"))
+    if alone:
+        session.install("--no-deps", *alone)
 
     outside = Path(session.create_tmp()) / "outside"
     shutil.rmtree(outside, ignore_errors=True)
@@ -113,6 +155,7 @@ def build(session: nox.Session) -> None:
         "benchmarks/__init__.py",
         "benchmarks/outcomes",
         "docs",
+        "plugins/conftest.py",
         *suites,
     ]:
         _copy(ROOT / name, outside / name)
@@ -133,9 +176,23 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure what the design promises in figures; see benchmarks/README.md."""
-    editable = [flag for path in PLUGINS for flag in ("-e", str(path))]
+    editable = [flag for path in PLUGINS if path != NATIVE for flag in ("-e", str(path))]
     session.install("-e", ".[http,mock]", *editable)
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def bench_gpu(session: nox.Session) -> None:
+    """Compile llama.cpp with CUDA and measure hivetrace-llamacpp on the GPU of this machine; needs nvcc."""
+    build = {"CMAKE_ARGS": os.environ.get("CMAKE_ARGS", "-DGGML_CUDA=on")}
+    # Not from the cache, which has what was compiled for the CPU.
+    session.install("--no-cache-dir", "-e", ".", "-e", str(NATIVE), env=build)
+    model = Path(session.create_tmp()) / "model.gguf"
+    if not model.exists():
+        session.run("python", "-m", "hivetrace_llamacpp.sample", str(model), "--size", "medium", "--quant", "q8_0")
+    script = NATIVE / "benchmarks" / "batching.py"
+    lines = "serial,ours-1,ours-8,ours-32"
+    session.run("python", str(script), str(model), "--gpu-layers", "-1", "--lines", lines, *session.posargs)
 
 
 def _copy(source: Path, target: Path) -> None:

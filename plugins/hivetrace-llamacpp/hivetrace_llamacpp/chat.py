@@ -26,6 +26,9 @@ RAW: Final = "raw"
 _MARKS: Final = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Characters that Unicode keeps for internal use; no text has all of them."""
 
+_SPACE: Final = " \t\n\v\f\r"
+"""What C takes for white space."""
+
 Render = Callable[[list[dict[str, Any]]], str]
 
 
@@ -61,16 +64,21 @@ class ChatFormat:
         """The prompt.
 
         Raises:
-            ModelError: kind `bad_request`; the template refuses the messages, or they have images.
+            ModelError: kind `bad_request`; the template refuses the messages, they have images, or characters that the
+                model has no token for.
         """
         plain = [_plain(message) for message in messages]
-        if not self._guards or not self._has_template:
-            tokens = self._vocabulary.read(self._render(plain), control=not self._guards)
-        elif self._control.search(_all_text(plain)):
-            mark = _unused_mark(plain)
-            tokens = self._read_marked(self._render([_marked(message, self._control, mark) for message in plain]), mark)
+        mark = _unused_mark(plain)
+        marked = self._guards and self._has_template and self._control.search(_all_text(plain)) is not None
+        text = self._render([_marked(message, self._control, mark) for message in plain] if marked else plain)
+        if self._guards and not self._has_template:
+            tokens = self._vocabulary.read(text, control=False)
+        elif marked or self._vocabulary.has_long_run(text):
+            tokens = self._read_marked(text, mark)
         else:
-            tokens = self._vocabulary.read(self._render(plain), control=True)
+            tokens = self._vocabulary.read(text, control=True)
+        if (tokens < 0).any():
+            raise ModelError("The model's vocabulary lacks characters of the prompt", kind="bad_request")
         begin = self._vocabulary.begin
         if self._vocabulary.adds_begin and (len(tokens) == 0 or tokens[0] != begin):
             tokens = np.concatenate([np.array([begin], np.int32), tokens])
@@ -79,13 +87,22 @@ class ChatFormat:
     def _read_marked(self, text: str, mark: str) -> Tokens:
         """Read a text where the template's control tokens count and those with a mark inside do not."""
         parts: list[Tokens] = []
-        at = 0
+        at, before = 0, None
         for found in re.finditer(f"(?:{self._names})(?!{mark})", text):
-            parts.append(self._vocabulary.read(text[at : found.start()].replace(mark, ""), control=False))
-            parts.append(np.array([self._vocabulary.control[found[0]]], np.int32))
-            at = found.end()
-        parts.append(self._vocabulary.read(text[at:].replace(mark, ""), control=False))
+            token = self._vocabulary.control[found[0]]
+            parts.append(self._read_between(before, text[at : found.start()].replace(mark, ""), token))
+            parts.append(np.array([token], np.int32))
+            at, before = found.end(), token
+        parts.append(self._read_between(before, text[at:].replace(mark, ""), None))
         return np.concatenate(parts)
+
+    def _read_between(self, before: int | None, text: str, after: int | None) -> Tokens:
+        """Read the plain text between two control tokens, as llama.cpp does: some take white space away."""
+        if before in self._vocabulary.eats_after:
+            text = text.lstrip(_SPACE)
+        if after in self._vocabulary.eats_before:
+            text = text.rstrip(_SPACE)
+        return self._vocabulary.read(text, control=False)
 
 
 def format_names() -> list[str]:
@@ -113,14 +130,10 @@ def check_template(template: str | None) -> None:
     Raises:
         ConfigError: with the line.
     """
-    if template is None:
-        return
-    from jinja2 import TemplateSyntaxError
+    if template is not None:
+        from .templates import ChatTemplate
 
-    try:
-        _formatter(template, "", "")
-    except TemplateSyntaxError as exc:
-        raise ConfigError(f"The chat template is not valid Jinja: line {exc.lineno}: {exc.message}.") from None
+        ChatTemplate(template)
 
 
 def _renderer(vocabulary: Vocabulary, template: str | None, name: str | None, variables: Mapping[str, Any]) -> Render:
@@ -129,22 +142,18 @@ def _renderer(vocabulary: Vocabulary, template: str | None, name: str | None, va
     if name is not None:
         return lambda messages: _by_llama(name, messages)
     assert template is not None  # noqa: S101  # the model has checked it
-    formatter = _formatter(template, vocabulary.begin_text, vocabulary.end_text)
+    from .templates import ChatTemplate
+
+    chat_template = ChatTemplate(template, vocabulary.begin_text, vocabulary.end_text)
 
     def render(messages: list[dict[str, Any]]) -> str:
         try:
-            return str(formatter(messages=messages, **variables).prompt)
+            return chat_template.render(messages, variables)
         except Exception as exc:  # noqa: BLE001  # a template is a program, and may fail in any way
-            raise ModelError(f"The chat template refuses the messages: {exc}", kind="bad_request") from None
+            said = str(exc) or type(exc).__name__
+            raise ModelError(f"The chat template refuses the messages: {said}", kind="bad_request") from None
 
     return render
-
-
-def _formatter(template: str, begin: str, end: str) -> Any:
-    library()
-    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
-    return Jinja2ChatFormatter(template=template, eos_token=end, bos_token=begin)
 
 
 def _by_llama(name: str, messages: list[dict[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,9 +16,14 @@ from .devices import devices
 from .gguf import GgufFile
 from .native import forget_log, library, recent_log
 from .plan import Layout, lay_out
+from .statistics import Statistics
 from .vocabulary import Vocabulary
 
 _FLASH: Final = {None: -1, False: 0, True: 1}
+
+_Q4_0: Final = 2
+"""As llama.h numbers it in `general.file_type`. Its CPU kernels take four rows at a time and the rest one by one, so
+that a step of three rows (or seven) costs more than one of four. For the others it was measured, and does not pay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +76,46 @@ class Context:
 
     def __init__(self, settings: ContextSettings) -> None:
         self.lib = library()
+        self._settings = settings
+        self._threads = settings.threads or min(_cpus(), 512)
         self._abort = ctypes.create_string_buffer(2)
         self.native: Any = None
         self.model: Any = self._load(settings)
         try:
             self.vocabulary = Vocabulary(self.lib, self.model)
             self.layout = self._lay_out(settings)
-            self.native = self._make(settings)
-            self.memory = self.lib.llama_get_memory(self.native)
+            # A sequence of its own for rows that nobody needs.
+            self._filler = self.layout.sequences if self._fills_up() else None
+            self._sequences = self.layout.sequences + (self._filler is not None)
+            self._open()
             self.cells: int = self.lib.llama_n_ctx(self.native)
-            self.batch = Batch(self.lib, self.lib.llama_n_batch(self.native), self.layout.sequences)
-            self._install_abort(settings)
+            self.batch = Batch(self.lib, self.lib.llama_n_batch(self.native), self._sequences)
         except BaseException:
             self.close()
             raise
 
-    def decode(self) -> int:
+    def decode(self, statistics: Statistics, *, spare_cell: bool = False) -> int:
         """Compute the batch; returns llama.cpp's code, 0 for success.
 
         A batch that it would answer by ending the process is refused here.
+
+        Args:
+            statistics: Where the time is counted.
+            spare_cell: Whether one more row may be computed where four are faster than three.
         """
         batch = self.batch
         if not 0 < batch.size <= batch.capacity or batch.outputs > self.layout.slots:
             raise RuntimeError(f"a step of {batch.size} tokens and {batch.outputs} outputs")
-        return int(self.lib.llama_decode(self.native, batch.native))
+        fill_up = self._filler is not None and spare_cell and batch.size % 4 == 3 and batch.room > 0
+        if fill_up:
+            batch.add_token(0, 0, self._filler or 0)
+        began = time.perf_counter()
+        code = int(self.lib.llama_decode(self.native, batch.native))
+        statistics.decode_s += time.perf_counter() - began
+        if fill_up:
+            self.cut(self._filler or 0)
+            statistics.fillers += 1
+        return code
 
     def copy(self, source: int, target: int, count: int) -> None:
         """Let the (empty) target begin with the first cells of the source."""
@@ -107,9 +129,14 @@ class Context:
         """Keep only the first cells of a sequence."""
         self.lib.llama_memory_seq_rm(self.memory, sequence, count or -1, -1)
 
-    def clear(self) -> None:
-        """Empty all sequences."""
-        self.lib.llama_memory_clear(self.memory, True)
+    def renew(self) -> None:
+        """Make a new context in place of one that failed: nothing is known of what that one holds.
+
+        Raises:
+            ModelError: it cannot be made.
+        """
+        self._drop()
+        self._open()
 
     def abort(self) -> None:
         """End the running computation, from any thread; on a CPU within milliseconds. For good."""
@@ -117,14 +144,28 @@ class Context:
 
     def close(self) -> None:
         """Free everything."""
-        if self.native is not None:
-            self.lib.llama_free(self.native)
-            self.native = None
+        self._drop()
         if self.model is not None:
             if hasattr(self, "vocabulary"):
                 self.vocabulary.close()
             self.lib.llama_model_free(self.model)
             self.model = None
+
+    def _fills_up(self) -> bool:
+        """Whether a row that nobody needs can make a step faster, and hurts nothing."""
+        settings = self._settings
+        on_cpu = settings.gpu_layers == 0 and self.layout.unified and self.layout.slots > 1
+        return on_cpu and settings.file.values.get("general.file_type") == _Q4_0
+
+    def _open(self) -> None:
+        self.native = self._make(self._settings)
+        self.memory = self.lib.llama_get_memory(self.native)
+        self._install_abort(self._settings)
+
+    def _drop(self) -> None:
+        if self.native is not None:
+            self.lib.llama_free(self.native)
+            self.native = None
 
     def _load(self, settings: ContextSettings) -> Any:
         lib = self.lib
@@ -162,14 +203,13 @@ class Context:
 
     def _make(self, settings: ContextSettings) -> Any:
         lib, layout = self.lib, self.layout
-        threads = settings.threads or _cpus()
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = layout.cells
         parameters.n_batch = parameters.n_ubatch = settings.step_tokens
-        parameters.n_seq_max = layout.sequences
+        parameters.n_seq_max = self._sequences
         # Rows of logits that are kept, by default one for each token of a step; with fewer than sequences it aborts.
-        parameters.n_outputs_max = layout.sequences
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_outputs_max = self._sequences
+        parameters.n_threads = parameters.n_threads_batch = self._threads
         parameters.kv_unified = layout.unified
         parameters.flash_attn_type = 0 if settings.deterministic else _FLASH[settings.flash_attn]
         parameters.swa_full = True  # a prefix can be cut at any place

@@ -15,7 +15,8 @@ from hivetrace_core import HiveTraceError, ModelError
 from .context import Context, ContextSettings
 from .outbox import Outbox
 from .requests import Answer, Event, Request
-from .scheduler import Scheduler, Statistics
+from .scheduler import Scheduler
+from .statistics import Statistics
 from .vocabulary import Vocabulary
 
 LINGER_S: Final = 0.005
@@ -31,19 +32,23 @@ class Engine:
     """One loaded model, shared by all that use the same file with the same settings. Thread-safe.
 
     Args:
-        settings: What to load. Loading begins at once, in the engine's thread.
+        settings: What to load, once it is started.
     """
 
     def __init__(self, settings: ContextSettings) -> None:
         self.settings = settings
         self._inbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a model that is collected stops its engine in the middle of anything
         self._closing = False
+        self._error: ModelError | None = None
         self._context: Context | None = None
         self._loaded: Future[Vocabulary] = Future()
         self._scheduler: Scheduler | None = None
         name = f"llamacpp-{settings.file.path.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to load, in the engine's thread; once."""
         self._thread.start()
 
     @property
@@ -70,11 +75,11 @@ class Engine:
         """Hand over a request; its events come to its loop.
 
         Raises:
-            ModelError: the engine is closed.
+            ModelError: the engine is closed, or has failed for good.
         """
         with self._lock:
             if self._closing:
-                raise closed_error()
+                raise self._error or closed_error()
             self._inbox.put(request)
 
     def stop(self) -> None:
@@ -88,7 +93,8 @@ class Engine:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end of the thread; says whether it has ended."""
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     # In the thread
@@ -100,7 +106,6 @@ class Engine:
         except BaseException as exc:  # noqa: BLE001  # whatever it is, those who wait have to hear of it
             self._refuse(exc if isinstance(exc, HiveTraceError) else _broken(exc))
             return
-        error = closed_error()
         try:
             with self._lock:
                 self._context = context
@@ -111,11 +116,11 @@ class Engine:
             try:
                 self._serve(scheduler, outbox)
             except BaseException as exc:  # noqa: BLE001  # a fault of the engine ends what is under way, with its reason
-                error = _broken(exc)
+                self._error = exc if isinstance(exc, ModelError) else _broken(exc)
             with self._lock:
                 self._closing = True
             self._take_all(scheduler)
-            scheduler.fail_all(error)
+            scheduler.fail_all(self._error or closed_error())
             outbox.flush()
         finally:
             with self._lock:

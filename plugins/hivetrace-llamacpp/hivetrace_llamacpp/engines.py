@@ -15,7 +15,9 @@ from .engine import Engine
 EXIT_PATIENCE_S: Final = 10.0
 """How long the end of the process waits for a computation on a GPU; on a CPU it ends within milliseconds."""
 
-_lock = threading.Lock()
+# A model that is collected gives its share back in the middle of whatever its thread was doing. So the lock is
+# reentrant, and nobody waits for anything else while holding it.
+_lock = threading.RLock()
 _engines: dict[tuple[Any, ...], _Shared] = {}
 _first_process: int | None = None
 
@@ -83,15 +85,23 @@ def check_process() -> None:
 
 def _acquire(settings: ContextSettings) -> _Shared:
     global _first_process  # noqa: PLW0603  # which process has the threads
+    fresh: list[Engine] = []
     with _lock:
         if _first_process is None:
             _first_process = os.getpid()
             atexit.register(_close_all)
-        shared = _engines.get(settings.key)
-        if shared is None or not shared.engine.alive:
-            shared = _engines[settings.key] = _Shared(Engine(settings))
-        shared.leases += 1
-        return shared
+        while True:
+            shared = _engines.get(settings.key)
+            if shared is None or not shared.engine.alive:
+                shared = _engines[settings.key] = _Shared(Engine(settings))
+                fresh.append(shared.engine)
+            shared.leases += 1
+            if _engines.get(settings.key) is shared:  # nobody gave the last share back meanwhile
+                break
+    # Not with the lock: a new thread may collect a model before it says that it has started.
+    for engine in fresh:
+        engine.start()
+    return shared
 
 
 def _close_all() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Final
 
 from hivetrace_core import ConfigError
@@ -41,8 +42,9 @@ def _of_format(response_format: Mapping[str, Any]) -> str | None:
     elif kind != "json_object":
         raise ConfigError("response_format: `type` must be json_object (with a JSON schema under `schema`) or text.")
     library()
-    from llama_cpp import llama_grammar
-
+    llama_grammar: Any = import_module("llama_cpp.llama_grammar")
+    if schema is not None and not isinstance(schema, Mapping):
+        raise ConfigError("response_format: the JSON schema must be an object.")
     if schema is None:
         return str(llama_grammar.JSON_GBNF)
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hivetrace_core import ConfigError
+
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -12,6 +14,20 @@ def available(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> 
     """Bytes that this process can still take, within its container; None where the system does not say."""
     known = [size for size in (_free(meminfo), _free_in_group(cgroup)) if size is not None]
     return min(known) if known else None
+
+
+def check_file(path: Path, size: int) -> None:
+    """Refuse to read a file into memory that does not hold it.
+
+    Raises:
+        ConfigError: it is larger than what is free.
+    """
+    free = available()
+    if free is not None and size > free:
+        raise ConfigError(
+            f"{path} has {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB of memory are free. With use_mmap=true (the "
+            "default) it need not fit at once; a model with smaller weights would."
+        )
 
 
 def _free(meminfo: Path) -> int | None:

@@ -7,23 +7,23 @@ import logging
 import threading
 import weakref
 from collections.abc import AsyncGenerator
-from typing import Final, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from hivetrace_core import ConfigError, Messages, ModelError, ModelResponse, ProviderModel, Reply, ResponseChunk
 
 from . import outcomes
-from .chat import RAW, ChatFormat, check_format, check_template
-from .context import ContextSettings
-from .devices import layers_to_offload
-from .engine import Engine, answer, closed_error
-from .engines import Lease, check_process
 from .gguf import inspect
-from .grammars import grammar_of
 from .native import installed
 from .options import LlamaCppOptions
 from .params import LlamaCppParams
 from .requests import Answer, Event, Request, Sampling, Tokens
-from .vocabulary import ClosedError, Vocabulary
+
+if TYPE_CHECKING:  # they need numpy, and this module says what to install where it is missing
+    from .chat import ChatFormat
+    from .context import ContextSettings
+    from .engine import Engine
+    from .engines import Lease
+    from .vocabulary import Vocabulary
 
 LONG_PROMPT: Final = 4000
 """Characters from which a prompt is read in another thread: the event loop must not wait for it."""
@@ -42,12 +42,12 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
 
     Raises:
         ConfigError: an option is wrong, or the file is missing, no GGUF, cut off, or without a chat template.
-        MissingDependencyError: llama-cpp-python is not installed.
+        MissingDependencyError: llama-cpp-python or numpy is not installed.
     """
 
     provider = "llamacpp"
 
-    def __init__(self, model: str | None = None, **options: Unpack[LlamaCppParams]) -> None:
+    def __init__(self, model: str = "", **options: Unpack[LlamaCppParams]) -> None:
         super().__init__(model, **options)
         installed()
         own = self.options
@@ -55,7 +55,7 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
         if own.chat_format is None and own.chat_template is None and self._file.chat_template is None:
             raise ConfigError(
                 f"{own.model_path} has no chat template. Pass chat_format=... with one of llama.cpp's formats "
-                f"(chatml, llama3, gemma, ...), chat_template=... with a Jinja template, or chat_format={RAW!r} for a "
+                f"(chatml, llama3, gemma, ...), chat_template=... with a Jinja template, or chat_format='raw' for a "
                 "model that was not trained on conversations."
             )
         trained = self._file.trained_context
@@ -68,6 +68,11 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
 
     def make_client(self) -> Lease:
         """A share in the engine: the same for all event loops, kept until `close`."""
+        from .chat import check_format, check_template
+        from .devices import layers_to_offload
+        from .engines import Lease, check_process
+        from .memory import check_file
+
         check_process()
         with self._hold_lock:
             if self._lease is None:
@@ -75,7 +80,10 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
                 self._sampling = self._make_sampling()
                 check_format(own.chat_format)
                 check_template(own.chat_template or (None if own.chat_format else self._file.chat_template))
-                self._lease = Lease(self._settings(layers_to_offload(own.n_gpu_layers)))
+                layers = layers_to_offload(own.n_gpu_layers)
+                if not own.use_mmap and not layers:
+                    check_file(self._file.path, self._file.size)
+                self._lease = Lease(self._settings(layers))
                 # A model that is dropped without being closed must not keep gigabytes.
                 weakref.finalize(self, self._lease.release).atexit = False
             return self._lease
@@ -94,6 +102,8 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
 
     async def complete(self, client: Lease, messages: Messages) -> Reply:
         """One answer."""
+        from .engine import answer
+
         engine = client.engine
         events: asyncio.Queue[Event] = asyncio.Queue()
         request = await self._request(engine, messages, events, streams=False)
@@ -143,6 +153,10 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
         )
 
     async def _tokens(self, vocabulary: Vocabulary, messages: Messages) -> Tokens:
+        from .chat import ChatFormat
+        from .engine import closed_error
+        from .vocabulary import ClosedError
+
         known = self._format
         if known is None or known[0] is not vocabulary:
             own = self.options
@@ -174,6 +188,8 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
         return Reply({"model": self.options.model, "content": answer.text, "finish": answer.finish, "usage": usage})
 
     def _make_sampling(self) -> Sampling:
+        from .grammars import grammar_of
+
         own = self.options
         return Sampling(
             temperature=own.temperature,
@@ -189,6 +205,8 @@ class LlamaCppModel(ProviderModel[LlamaCppOptions]):
         )
 
     def _settings(self, layers: int) -> ContextSettings:
+        from .context import ContextSettings
+
         own = self.options
         return ContextSettings(
             file=self._file,

@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import importlib.util
 import logging
+import re
 import threading
 from collections import deque
 from types import ModuleType
@@ -38,17 +39,22 @@ _LEVELS: Final = {1: logging.DEBUG, 2: logging.DEBUG, 3: logging.INFO, 4: loggin
 """llama.cpp's debug, info, warning and error (ggml.h). None is a warning here: what matters becomes an error of ours,
 and a computation that is ended on purpose is an error to llama.cpp."""
 
+_FUNCTIONS: Final = re.compile(r"^(?:\w+: |error loading model: )+")
+
 _log = logging.getLogger("hivetrace_llamacpp.native")
 _lock = threading.Lock()
 _loaded: ModuleType | None = None
 
 
 def installed() -> None:
-    """Check that llama-cpp-python is installed, without loading it.
+    """Check that what this plugin needs is installed, without loading it.
 
     Raises:
-        MissingDependencyError: it is not; the message has the commands.
+        MissingDependencyError: something is not; the message has the commands.
     """
+    for name, requirement in (("numpy", "numpy>=1.26,<3"), ("jinja2", "jinja2>=3.1.6,<4")):
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependencyError(f"{name} is not installed. Run: pip install {requirement!r}")
     if importlib.util.find_spec("llama_cpp") is None:
         raise MissingDependencyError(
             f"llama-cpp-python is not installed. Run: {INSTALL}\n"
@@ -79,8 +85,9 @@ def ggml() -> Any:
 
 
 def recent_log() -> str:
-    """What llama.cpp last complained of, in one line; empty where it did not."""
-    return "; ".join(line for line in _capture.complaints if line)
+    """What llama.cpp last complained of, in one line, without the names of its functions; empty where it did not."""
+    lines = (_FUNCTIONS.sub("", line) for line in _capture.complaints)
+    return "; ".join(dict.fromkeys(line for line in lines if line and line != "failed to load model"))
 
 
 def forget_log() -> None:

@@ -46,7 +46,7 @@ class LlamaCppOptions(ModelOptions):
         "a number as a demand.",
     )
     n_threads: int | None = Field(
-        default=None, ge=1, le=1024, description="Threads of the computation; by default the CPUs of this process."
+        default=None, ge=1, le=512, description="Threads of the computation; by default the CPUs of this process."
     )
     n_batch: int = Field(
         default=512, ge=32, le=65_536, description="Most tokens of one step; smaller ones let streams stall for less."
@@ -87,8 +87,12 @@ class LlamaCppOptions(ModelOptions):
         default=0.05, ge=0, le=1, description="Least probability, as a share of the likeliest token's; 0 for none."
     )
     repeat_penalty: float = Field(default=1.0, gt=0, le=1000, description="Above 1, repeated tokens are less likely.")
-    frequency_penalty: float = Field(default=0.0, ge=-100, le=100)
-    presence_penalty: float = Field(default=0.0, ge=-100, le=100)
+    frequency_penalty: float = Field(
+        default=0.0, ge=-100, le=100, description="Above 0, tokens are less likely the more often they came."
+    )
+    presence_penalty: float = Field(
+        default=0.0, ge=-100, le=100, description="Above 0, tokens that came at all are less likely."
+    )
     penalty_last_n: int = Field(default=64, ge=0, le=1_000_000, description="Tokens that the penalties look back on.")
     seed: int | None = Field(
         default=None, ge=0, le=2**32 - 2, description="The same for each request; by default another one each time."
@@ -110,7 +114,12 @@ class LlamaCppOptions(ModelOptions):
     @field_validator("model_path")
     @classmethod
     def _expand(cls, value: Path) -> Path:
-        return value.expanduser()
+        if "\0" in str(value):
+            raise ValueError("model_path has a NUL character, which no file's name has")
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError(f"model_path: there is no user {value.parts[0]}") from None
 
     @field_validator("stop")
     @classmethod

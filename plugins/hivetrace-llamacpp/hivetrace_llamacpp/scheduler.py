@@ -1,70 +1,34 @@
 """Which sequence does what in the next step.
 
-Each step computes one token for every sequence that writes, and fills the rest with pieces of prompts. Several prompts
-that begin alike are not read side by side: one reads, the others wait and then begin with its cells.
+Each step computes one token for every sequence that writes, and fills the rest with pieces of prompts.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from hivetrace_core import ModelError
 
-from .cells import Cells, Extent
+from .admission import UNBOUNDED, Admission, Post
+from .cells import Cells
 from .context import Context
-from .prefixes import WORTH_SHARING, Prefix, PrefixCache, common_length
+from .prefixes import WORTH_SHARING, PrefixCache
 from .requests import Event, Finish, Request
-from .sampling import GrammarError, make_sampler
+from .sampling import GrammarError
 from .slots import NOTHING, Slot
-from .text import TextStream
-
-FIRST_PROMISE: Final = 512
-"""Cells promised to an answer without `max_tokens`; it gets more while there are any."""
+from .statistics import Statistics
 
 FURTHER_PROMISE: Final = 128
-"""Cells by which that grows."""
+"""Cells by which the promise to an answer without `max_tokens` grows."""
+
+NO_CELLS: Final = 1
+"""llama.cpp's code for a step that found no place in the cache; nothing has changed then."""
 
 ABORTED: Final = 2
 """llama.cpp's code for a computation that was ended from outside."""
 
-_UNBOUNDED: Final = 2**62
-
-Post = Callable[[Request, Event], None]
-
-
-@dataclass(slots=True)
-class Statistics:
-    """What was done since the start.
-
-    Attributes:
-        steps: Calls of `llama_decode`.
-        tokens: Tokens that were computed.
-        reused: Prompt tokens that were not, because they had been.
-        generated: Tokens of answers.
-        decode_s: Seconds inside `llama_decode`.
-    """
-
-    steps: int = 0
-    tokens: int = 0
-    reused: int = 0
-    generated: int = 0
-    decode_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Beginning:
-    """What of a prompt has been read already, and where."""
-
-    length: int = 0
-    """Tokens that can be had now."""
-    later: int = 0
-    """Tokens that can be had when those that are being read are there."""
-    source: Slot | Prefix | None = None
+LEAST_CHUNK: Final = 32
+"""Prompt tokens to which a step is cut down when it finds no place in one piece."""
 
 
 class Scheduler:
@@ -80,40 +44,40 @@ class Scheduler:
         self.statistics = Statistics()
         self._context = context
         self._post = post
-        self._window = layout.window
         # Sequences with buffers of their own have nothing to divide.
-        self._cells = Cells(context.cells if layout.unified else _UNBOUNDED)
-        self._prefixes = PrefixCache(context, self._cells, range(layout.slots, layout.sequences))
-        self._shares = layout.prefixes > 0
-        self._waiting: deque[Request] = deque()
+        self._cells = Cells(context.cells if layout.unified else UNBOUNDED)
+        self._prefixes = PrefixCache(context, self._cells, range(layout.slots, layout.slots + layout.prefixes))
         self._free = list(range(layout.slots))
+        self._admission = Admission(context, self._cells, self._prefixes, post, self.statistics, self._free)
         self._active: list[Slot] = []
-        self._changed = False
         self._chunk = context.batch.capacity
+        self._broken = False
 
     @property
     def busy(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self._active or self._waiting)
+        return bool(self._active or self._admission.waiting)
 
     @property
     def hungry(self) -> bool:
         """Whether another request could begin at once."""
-        return bool(self._free) and not self._waiting
+        return bool(self._admission.free) and not self._admission.waiting
 
     def add(self, request: Request) -> None:
         """Take a request; its prompt fits the window."""
-        self._waiting.append(request)
-        self._changed = True
+        self._admission.add(request)
 
     def step(self) -> int:
-        """Compute one step; returns how many answers have ended."""
+        """Compute one step; returns how many answers have ended.
+
+        Raises:
+            ModelError: the context failed, was made again, and failed at once.
+        """
         active = len(self._active)
         self._drop_cancelled()
-        if self._changed and self._free and self._waiting:
-            self._admit()
+        self._admission.admit(self._active)
         if not self._active:
-            if self._waiting and not self._changed:
+            if self._admission.stuck:
                 self._refuse_one()
             return active
         self._fill()
@@ -124,105 +88,19 @@ class Scheduler:
         return max(active - len(self._active), 0)
 
     def fail_all(self, error: ModelError) -> None:
-        """End everything with an error."""
-        for slot in list(self._active):
-            self._end(slot, error)
-        while self._waiting:
-            request = self._waiting.popleft()
+        """End everything with an error, for good: the context is given up, and may be what failed."""
+        for slot in self._active:
+            slot.sampler.close()
+            self._post(slot.request, error)
+        self._active.clear()
+        while (request := self._admission.take_first()) is not None:
             if not request.cancelled:
                 self._post(request, error)
 
-    # Admission
-
-    def _admit(self) -> None:
-        self._changed = False
-        for request in list(islice(self._waiting, 2 * self._context.layout.slots)):
-            if not self._free:
-                return
-            if request.cancelled:
-                self._waiting.remove(request)
-                continue
-            beginning = self._beginning(request)
-            if beginning.later - beginning.length >= WORTH_SHARING:
-                continue  # somebody is reading it at this moment
-            if not self._begin(request, beginning):
-                return  # nobody overtakes a request that waits for cells
-
-    def _beginning(self, request: Request) -> _Beginning:
-        best = _Beginning()
-        if not self._shares:
-            return best
-        tokens = request.tokens
-        usable = len(tokens) - 1  # the last one is read in any case: its logits are wanted
-        later = 0
-        for slot in self._active:
-            common = min(common_length(slot.request.tokens, tokens), usable)
-            ready = min(common, slot.read)
-            later = max(later, common)
-            if ready > best.length:
-                best = _Beginning(ready, 0, slot)
-        for prefix in self._prefixes:
-            common = min(common_length(prefix.tokens, tokens), usable)
-            if common >= best.length and common:
-                best = _Beginning(common, 0, prefix)
-        if best.length < WORTH_SHARING:
-            best = _Beginning()
-        return _Beginning(best.length, max(later, best.length), best.source)
-
-    def _begin(self, request: Request, beginning: _Beginning) -> bool:
-        """Give a request a slot; False where there are not enough cells now."""
-        prompt = len(request.tokens)
-        limit = min(request.max_tokens or _UNBOUNDED, self._window - prompt)
-        promise = prompt - beginning.length + min(limit, FIRST_PROMISE if request.max_tokens is None else limit)
-        # Held from here on, so that making room does not take it away.
-        base, source = self._hold(beginning)
-        while not self._cells.take(promise):
-            if not self._prefixes.make_room():
-                self._cells.release(base)
-                return False
-        self._waiting.remove(request)
-        vocabulary = self._context.vocabulary
-        try:
-            sampler = make_sampler(self._context.lib, vocabulary.native, vocabulary.size, request.sampling)
-        except GrammarError as exc:
-            self._cells.give_back(promise)
-            self._cells.release(base)
-            self._post(request, ModelError(f"{exc}. Correct `grammar` or `response_format`.", kind="bad_request"))
-            return True
-        sequence = self._free.pop()
-        if source is not None:
-            self._context.copy(source, sequence, beginning.length)
-            self.statistics.reused += beginning.length
-        self._active.append(
-            Slot(
-                sequence=sequence,
-                request=request,
-                sampler=sampler,
-                text=TextStream(request.stops),
-                limit=limit,
-                cached=beginning.length,
-                base=base,
-                settled=beginning.length,
-                promised=promise,
-                read=beginning.length,
-            )
-        )
-        return True
-
-    def _hold(self, beginning: _Beginning) -> tuple[Extent | None, int | None]:
-        source = beginning.source
-        if source is None:
-            return None, None
-        if isinstance(source, Prefix):
-            self._prefixes.touch(source)
-            return self._cells.hold(source.extent, beginning.length), source.sequence
-        return self._cells.hold(source.settle(self._cells), beginning.length), source.sequence
-
     def _refuse_one(self) -> None:
         """Nobody is at work, and the first request still got no cells: it never would."""
-        request = self._waiting.popleft()
-        self._changed = True
-        if not request.cancelled:
+        request = self._admission.take_first()
+        if request is not None and not request.cancelled:
             error = ModelError("The cache of the context is too small for this prompt", kind="server", retryable=False)
             self._post(request, error)
 
@@ -260,45 +138,48 @@ class Scheduler:
 
     def _compute(self) -> bool:
         """Whether the step succeeded; otherwise what could be done about it is done."""
-        batch, statistics = self._context.batch, self.statistics
-        began = time.perf_counter()
-        code = self._context.decode()
-        statistics.decode_s += time.perf_counter() - began
+        statistics, tokens = self.statistics, self._context.batch.size
+        code = self._context.decode(statistics, spare_cell=self._cells.free > 0)
         if code == 0:
             statistics.steps += 1
-            statistics.tokens += batch.size
-            self._chunk = batch.capacity
+            statistics.tokens += tokens
+            statistics.most_cells = max(statistics.most_cells, self._cells.used)
+            self._chunk = self._context.batch.capacity
+            self._broken = False
             return True
-        if code == 1:
+        if code == NO_CELLS:
             self._no_cells()
         elif code != ABORTED:  # the engine is closing, and ends everything itself
-            self._lose_everything(code)
+            self._start_again(code)
         return False
 
     def _no_cells(self) -> None:
         """llama.cpp finds no place although the accounting does: it wants them in one piece, or holds more itself."""
         if self._prefixes.make_room():
             return
-        if self._chunk > 32:
+        if self._chunk > LEAST_CHUNK:
             self._chunk //= 2
             return
         error = ModelError("No place in the cache of the context", kind="server", retryable=False, code="no_cells")
         self._end(self._active[-1], error)
 
-    def _lose_everything(self, code: int) -> None:
-        """The computation failed: what the sequences hold is not known any more."""
+    def _start_again(self, code: int) -> None:
+        """The computation failed: what the sequences hold is not known any more, and a new context holds nothing."""
         error = ModelError(f"llama.cpp's computation failed (code {code})", kind="server", retryable=False)
         for slot in list(self._active):
-            self._end(slot, error)
+            self._end(slot, error, keep=False)
         self._prefixes.forget_all()
-        self._context.clear()
+        if self._broken:  # the new one fails, too: so would every further one
+            raise error
+        self._broken = True
+        self._context.renew()
 
     def _advance(self) -> None:
         native, piece_of = self._context.native, self._context.vocabulary.piece
         for slot in list(self._active):
             if slot.taken:
                 slot.read += slot.taken
-                self._changed = True  # what somebody waits for may be there now
+                self._admission.look_again()  # what somebody waits for may be there now
             elif slot.row != NOTHING:
                 slot.read += 1
             if slot.row == NOTHING:
@@ -335,16 +216,15 @@ class Scheduler:
             self._post(slot.request, new)
         self._end(slot, slot.answer(finish))
 
-    def _end(self, slot: Slot, event: Event | None) -> None:
+    def _end(self, slot: Slot, event: Event | None, *, keep: bool = True) -> None:
         if event is not None:
             self._post(slot.request, event)
         read = min(slot.read, len(slot.request.tokens))
-        if self._shares and read >= WORTH_SHARING:
+        if keep and self._context.layout.prefixes and read >= WORTH_SHARING:
             self._prefixes.keep(slot.sequence, slot.request.tokens[:read], slot.settle(self._cells))
         self._context.cut(slot.sequence)
         self._cells.give_back(slot.promised)
         self._cells.release(slot.base)
         slot.sampler.close()
         self._active.remove(slot)
-        self._free.append(slot.sequence)
-        self._changed = True
+        self._admission.leave(slot.sequence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,15 @@ import numpy as np
 
 from .requests import Tokens
 
+LONGEST_RUN: Final = 2000
+"""Characters without a change between space and text that are read at once.
+
+llama.cpp divides text by regular expressions that recurse for each character: a run of some 26,000 takes the 8 MB that
+the stack of a thread usually has, and ends the process.
+"""
+
 _PIECE_BYTES: Final = 256
+_RUN: Final = re.compile(r"\S+|\s+")
 
 
 class ClosedError(Exception):
@@ -42,6 +51,7 @@ class Vocabulary:
         end = lib.llama_vocab_eos(self.native)
         self.begin: int | None = begin if begin >= 0 else None
         self.begin_text, self.end_text = self._name(begin), self._name(end)
+        self._divides = lib.llama_vocab_type(self.native) == lib.LLAMA_VOCAB_TYPE_BPE
         self.adds_begin: bool = lib.llama_vocab_get_add_bos(self.native) and begin >= 0
         hidden = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
         self.control: dict[str, int] = {
@@ -50,27 +60,33 @@ class Vocabulary:
             if lib.llama_vocab_get_attr(self.native, token) & hidden and (name := self._name(token))
         }
         """Texts that llama.cpp reads as control tokens, with their numbers."""
+        self.eats_before, self.eats_after = (
+            {token for token in self.control.values() if lib.llama_vocab_get_attr(self.native, token) & attribute}
+            for attribute in (lib.LLAMA_TOKEN_ATTR_LSTRIP, lib.LLAMA_TOKEN_ATTR_RSTRIP)
+        )
+        """Control tokens that take the white space on that side of them away."""
 
     def read(self, text: str, *, control: bool) -> Tokens:
         """The tokens of a text.
 
         Args:
             text: Any text; lone surrogates become question marks.
-            control: Whether the names of control tokens stand for them.
+            control: Whether the names of control tokens stand for them. Then it must have no long run.
 
         Raises:
             ClosedError: the model was freed meanwhile.
         """
-        raw = text.encode("utf-8", "replace")
         with self._reading():
-            room = len(raw) + 16
-            while True:
-                tokens = np.empty(room, np.int32)
-                pointer = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
-                count = self._lib.llama_tokenize(self.native, raw, len(raw), pointer, room, False, control)
-                if count >= 0:
-                    return tokens[:count].copy()
-                room = -count
+            if control or not self.has_long_run(text):
+                return self._read(text, control)
+            parts = [self._read(piece, control) for piece in _pieces(text)]
+            return np.concatenate(parts)
+
+    def has_long_run(self, text: str) -> bool:
+        """Whether a text can only be read in pieces."""
+        if not self._divides or len(text) <= LONGEST_RUN:
+            return False
+        return any(found.end() - found.start() > LONGEST_RUN for found in _RUN.finditer(text))
 
     def piece(self, token: int) -> bytes | None:
         """The bytes of a token, none for a control token; None for one that ends the answer."""
@@ -86,6 +102,17 @@ class Vocabulary:
         with self._lock:
             self._closed = True
         self._unused.wait()
+
+    def _read(self, text: str, control: bool) -> Tokens:
+        raw = text.encode("utf-8", "replace")
+        room = len(raw) + 16
+        while True:
+            tokens = np.empty(room, np.int32)
+            pointer = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+            count = self._lib.llama_tokenize(self.native, raw, len(raw), pointer, room, False, control)
+            if count >= 0:
+                return tokens[:count].copy()
+            room = -count
 
     def _piece(self, token: int) -> bytes:
         while True:
@@ -113,3 +140,13 @@ class Vocabulary:
                 self._readers -= 1
                 if not self._readers:
                     self._unused.set()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text with each long run cut into pieces; what is between them stays together."""
+    start = 0
+    for found in _RUN.finditer(text):
+        for cut in range(found.start() + LONGEST_RUN, found.end(), LONGEST_RUN):
+            yield text[start:cut]
+            start = cut
+    yield text[start:]

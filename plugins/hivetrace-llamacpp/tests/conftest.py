@@ -1,13 +1,12 @@
 """A random model made for the tests, and llama-cpp-python itself to compare with.
 
-Where llama-cpp-python is not installed, the tests that need it fail, each with the reason. Who runs them on a machine
-that cannot build it says so in HIVETRACE_NO_LLAMACPP; then they are skipped, and the end of the run says why.
+Where llama-cpp-python is not installed, the tests that need it fail, each with the reason; `plugins/conftest.py` leaves
+them out where the environment says why it cannot be installed.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,40 +14,17 @@ from typing import Any
 import pytest
 from hivetrace_llamacpp import LlamaCppModel
 
-WHY_NOT = os.environ.get("HIVETRACE_NO_LLAMACPP", "")
-_left_out: list[str] = []
-
-SYSTEM = (
-    "You are a careful assistant. Answer the question of the user in a few short sentences, in the language of the "
-    "question. Do not invent facts, and say plainly what you do not know."
-)
-
 Chat = list[dict[str, str]]
-
-
-def chat(text: str, system: str = SYSTEM) -> Chat:
-    """A conversation with the common system prompt."""
-    return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
 
 @pytest.fixture(scope="session")
 def llama_cpp() -> Any:
     """The package, or the reason why it is not there."""
     if importlib.util.find_spec("llama_cpp") is None:
-        if WHY_NOT:
-            _left_out.append(WHY_NOT)
-            pytest.skip(f"llama-cpp-python is not installed: {WHY_NOT}")
         pytest.fail("llama-cpp-python is not installed; pip install 'llama-cpp-python>=0.3.36,<0.4'", pytrace=False)
     from hivetrace_llamacpp.native import library
 
     return library()
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say at the end what was not tested."""
-    if _left_out:
-        terminalreporter.section("hivetrace-llamacpp was tested without llama.cpp")
-        terminalreporter.line(WHY_NOT)
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,8 @@ def test_the_constructor_takes_exactly_the_options() -> None:
         ({"model_path": "m", "grammar": "x", "response_format": {}}, "exclude each other"),
         ({"model_path": "m", "n_ctx": 512, "kv_cells": 256}, "kv_cells"),
         ({"model_path": "m", "n_gpu_layers": -2}, "n_gpu_layers"),
+        ({"model_path": "a\0b"}, "NUL"),
+        ({"model_path": "~no-such-user-here/m"}, "no user ~no-such-user-here"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], words: str) -> None:
