@@ -243,11 +243,11 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m hivetrace_llamacpp.sample", description="Write a random model.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--size", choices=SHAPES, default="tiny")
-    parser.add_argument("--quant", choices=["q4_0", "q8_0", "q4_k_m"])
+    parser.add_argument("--quant", choices=["f16", "q4_0", "q8_0", "q4_k_m"])
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args(arguments)
-    if given.quant is None:
-        write_model(given.path, shape=SHAPES[given.size], seed=given.seed)
+    if given.quant in (None, "f16"):
+        write_model(given.path, shape=SHAPES[given.size], seed=given.seed, half=given.quant == "f16")
     else:
         raw = given.path.with_name(given.path.name + ".f16")
         write_model(raw, shape=SHAPES[given.size], seed=given.seed, half=True)
