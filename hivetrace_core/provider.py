@@ -234,8 +234,9 @@ class ProviderModel(Model, Generic[OptionsT]):
             finally:
                 pieces.put(None)
 
-        reading = portal().start(read())
+        reading = portal().call(read())
         try:
+            reading.start()
             while (chunk := pieces.get()) is not None:
                 yield chunk
             reading.wait()

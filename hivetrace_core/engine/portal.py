@@ -144,13 +144,17 @@ class Portal:
                 self._nested = Portal()
         return self._nested.here()
 
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> _Call[T]:
+        """A coroutine for the hosted loop, not begun yet: `start` it where Ctrl-C already leads to its `cancel`."""
+        return _Call(self._loop, coroutine)
+
     def start(self, coroutine: Coroutine[Any, Any, T]) -> _Call[T]:
         """Start a coroutine in the hosted loop.
 
         Raises:
             RuntimeError: the process is ending, and the loop is closed.
         """
-        call = _Call(self._loop, coroutine)
+        call = self.call(coroutine)
         call.start()
         return call
 
@@ -197,7 +201,7 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
         gate = portal()
     except RuntimeError:
         return asyncio.run(coroutine)
-    call = _Call(gate.loop, coroutine)
+    call = gate.call(coroutine)
     try:
         call.start()
         return call.future.result()
@@ -214,7 +218,7 @@ def run_fed(items: Iterable[Any], consume: Callable[[AsyncIterator[Any]], Corout
     """
     gate = portal()
     feed = _Feed(gate.loop)
-    call = _Call(gate.loop, consume(feed))
+    call = gate.call(consume(feed))
     call.future.add_done_callback(lambda _: feed.stop())
     try:
         call.start()
