@@ -16,7 +16,7 @@ def anchored(params: Mapping[str, Any], schema: type[ModelOptions], base: Path |
     Args:
         params: As in the config; `~` at the beginning is left to the options.
         schema: Says which options are paths.
-        base: The config file's folder; None where there is no file, and paths start at the current folder.
+        base: The config file's folder, or the current one; None leaves them alone.
     """
     return {name: _at(value, base) if base and _is_path(schema, name) else value for name, value in params.items()}
 

@@ -20,7 +20,10 @@ from .yaml_tree import Tree, parse_yaml
 
 
 def load_config(
-    source: str | os.PathLike[str] | Mapping[str, Any] | RunConfig, *, stored_prompts: bool = False
+    source: str | os.PathLike[str] | Mapping[str, Any] | RunConfig,
+    *,
+    stored_prompts: bool = False,
+    base: Path | None = None,
 ) -> RunConfig:
     """Read and check a config. Opens no file but the config's own, and resolves no model.
 
@@ -28,15 +31,18 @@ def load_config(
         source: The path of a YAML file, the same content as a mapping, or a `RunConfig`. Relative paths in it start at
             the file's folder, or at the current one.
         stored_prompts: Whether the config may say that its prompts are in a run's journal, as a run folder's own does.
+        base: The folder where relative paths in a file start, in place of the file's own.
 
     Raises:
         ConfigError: the file cannot be read or is not YAML; or something in it is wrong: each problem is named, with
             file, line and key where they are known.
     """
+    here = Path.cwd()
     if isinstance(source, RunConfig):
-        return _anchored(source, Path.cwd())
+        return _anchored(source, here)
     if isinstance(source, Mapping):
-        return _checked(Tree(dict(source)), Source(), Path.cwd(), default_name="run", stored_prompts=stored_prompts)
+        origin = Source(base=str(here))
+        return _checked(Tree(dict(source)), origin, here, default_name="run", stored_prompts=stored_prompts)
     if not isinstance(source, (str, os.PathLike)):
         raise ConfigError(f"A config is a path, a mapping or a RunConfig, not {kind_of(source)}.")
     path = Path(os.fspath(source))
@@ -56,10 +62,11 @@ def load_config(
             f"{name}:{tree.lines[()]}: a config is a mapping (`models: ...`, `prompts: ...`), not {what}."
         )
     absolute = path.absolute()
+    folder = base or absolute.parent
     return _checked(
         tree,
-        Source(name, str(absolute), tree.lines),
-        absolute.parent,
+        Source(name, str(absolute), str(folder), tree.lines),
+        folder,
         default_name=path.stem if path.stem.strip() and path.stem.isprintable() else "run",
         stored_prompts=stored_prompts,
     )
@@ -107,4 +114,6 @@ def _anchored(config: RunConfig, base: Path) -> RunConfig:
         prompts = prompts.model_copy(update={"file": base / prompts.file})
     output = output.model_copy(update={"dir": base / output.dir})
     plugins = plugins.model_copy(update={"modules": [base / module for module in plugins.modules]})
-    return config.model_copy(update={"prompts": prompts, "output": output, "plugins": plugins})
+    done = config.model_copy(update={"prompts": prompts, "output": output, "plugins": plugins})
+    done._source = replace(config._source, base=config._source.base or str(base))
+    return done

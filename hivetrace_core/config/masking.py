@@ -26,8 +26,9 @@ _USERINFO = re.compile(r"(?<=://)[^/\s?#@'\"]+(?=@)")
 def masked(config: RunConfig) -> dict[str, Any]:
     """The config as JSON-ready data without secrets: what a run folder keeps as its `config.yaml`.
 
-    Literal secrets become `***`; a `${VAR}` stays, because it names a secret and holds none. Paths are absolute. A long
-    inline list of prompts is only counted and hashed (`stored`). What is not set is left out.
+    Literal secrets become `***`; a `${VAR}` stays, because it names a secret and holds none. Paths are absolute, apart
+    from those among params, which stay as written. A long inline list of prompts is only counted and hashed (`stored`).
+    What is not set is left out.
     """
     redactor = Redactor(secret for entry in config.models for secret in _literal_secrets(entry.params))
     plain: dict[str, Any] = {

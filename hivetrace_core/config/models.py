@@ -215,8 +215,8 @@ class _Configuring:
         options = None
         if options_class is not None:
             add_unknown(self._problems, entry.params, at=inside, schema=options_class)
-            source = self._config.source.path
-            params = anchored(_with_limits(params, limits), options_class, Path(source).parent if source else None)
+            base = self._config.source.base
+            params = anchored(_with_limits(params, limits), options_class, Path(base) if base else None)
             if resolved.id_given:
                 resolved = replace(resolved, id=params.get(resolved.spec.id_option, resolved.id))
             elsewhere: dict[str, KeyPath] = {name: ("run", name) for name in LIMIT_OPTIONS}

@@ -39,12 +39,14 @@ class Source:
     Attributes:
         name: What messages call it: the path as the user gave it, or `config` for a mapping.
         path: The file, absolute; None for a mapping.
+        base: The folder where relative paths among params start; None for the current one.
         lines: The line of each key and list item, by its path in the file; empty for a mapping.
         renamed: Where the short forms were unfolded: path in the full form -> path as it was written.
     """
 
     name: str = "config"
     path: str | None = None
+    base: str | None = None
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False)
     renamed: Mapping[KeyPath, KeyPath] = field(default_factory=dict, repr=False)
 

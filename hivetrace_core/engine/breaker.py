@@ -57,10 +57,10 @@ class Breaker:
         Args:
             trips: What `trips` was when it was sent; None for a request that was sent just now.
         """
-        if self.tripped is not None and self._lasting and trips not in (None, self.trips):
-            return
         if self._failures or not self._answered or self.tripped is not None:
             with self._lock:
+                if self._lasting and trips not in (None, self.trips):
+                    return
                 self._failures = 0
                 self._answered = True
                 self.tripped = None

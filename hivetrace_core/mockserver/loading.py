@@ -46,7 +46,7 @@ def load_script(source: str | os.PathLike[str] | Mapping[str, Any] | Script | No
         tree.value = {}
     if not isinstance(tree.value, dict):
         raise ConfigError(f"{name}:{tree.lines[()]}: a script is a mapping (`rules: ...`), not {kind_of(tree.value)}.")
-    return _checked(tree, Source(name, str(path.absolute()), tree.lines))
+    return _checked(tree, Source(name, str(path.absolute()), lines=tree.lines))
 
 
 def _checked(tree: Tree, source: Source) -> Script:

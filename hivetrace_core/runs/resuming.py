@@ -34,7 +34,9 @@ def config_of(
     original = meta.get("config_path")
     if isinstance(original, str) and Path(original).is_file():
         return load_config(original, stored_prompts=True)
-    config = load_config(folder / CONFIG_NAME, stored_prompts=True)
+    # Paths among its params are as they were written: they start where they did then.
+    base = meta.get("config_base")
+    config = load_config(folder / CONFIG_NAME, stored_prompts=True, base=Path(base) if isinstance(base, str) else None)
     masked = [index for index, entry in enumerate(config.models) if MASK in set(secret_values(entry.params))]
     if masked:
         gone = (

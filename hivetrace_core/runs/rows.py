@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -127,8 +126,8 @@ def _cell(value: Any) -> Any:
 
 
 def _iso(timestamp: float) -> str:
-    second = math.floor(timestamp)
-    return f"{_iso_second(second)}.{int(1000 * (timestamp - second)):03d}+00:00"
+    second, rest = divmod(round(timestamp * 1_000_000), 1_000_000)
+    return f"{_iso_second(second)}.{rest // 1000:03d}+00:00"
 
 
 @lru_cache(maxsize=16)

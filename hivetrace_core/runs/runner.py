@@ -86,6 +86,7 @@ def run(
             "created_at": time.time(),
             "config": comparable(loaded),
             "config_path": str(loaded.source_path) if loaded.source_path else None,
+            "config_base": loaded.source.base,
         }
         rows = [one.row for one in ready]
         path = folder / DATABASE_NAME

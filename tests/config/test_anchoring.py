@@ -49,8 +49,9 @@ def test_a_relative_path_starts_at_the_config(tmp_path: Path, written: str, mean
     assert found.label == "atlas/x/y"
 
 
-def test_without_a_file_it_stays_as_it_is() -> None:
+def test_without_a_file_it_starts_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     model = configured({"models": [{"name": "atlas", "params": {"bundle": "ca.pem"}}], "prompts": ["a"]}).build()
 
     assert isinstance(model, AtlasModel)
-    assert str(model.options.bundle) == "ca.pem"
+    assert model.options.bundle == tmp_path / "ca.pem"

@@ -203,5 +203,11 @@ def test_an_answer_to_a_request_from_before_a_lasting_reason_does_not_close_it(k
 
     breaker.answered(under_way)
     assert (breaker.tripped is not None) == stays
+    if stays:
+        last = breaker.tripped
+        breaker.rearm()
+        breaker.answered(under_way)
+        assert last is not None
+        assert breaker.failed(last)
     breaker.answered(breaker.trips)
     assert breaker.tripped is None

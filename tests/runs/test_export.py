@@ -20,7 +20,7 @@ from hivetrace_core.engine.dispatch import Job
 from hivetrace_core.runs.journal import Journal
 from hivetrace_core.runs.prompts import PromptRow
 from hivetrace_core.runs.reader import ModelRow
-from hivetrace_core.runs.rows import CSV_FIELDS, column_names
+from hivetrace_core.runs.rows import CSV_FIELDS, _iso, column_names
 from hivetrace_core.runs.visible import spreadsheet_cell, visible
 
 MakeJob = Callable[..., Job]
@@ -90,6 +90,11 @@ class TestJsonLines:
 
     def test_an_answer_has_no_error(self, recorded: Callable[..., Path], make_job: MakeJob) -> None:
         assert "error" not in lines(export(recorded([PromptRow("a")], make_job(0)))[0])[0]
+
+
+def test_a_time_is_that_of_the_clock_to_the_millisecond() -> None:
+    assert _iso(1_700_000_000.123) == "2023-11-14T22:13:20.123+00:00"
+    assert _iso(1_699_999_999.9999999) == "2023-11-14T22:13:20.000+00:00"
 
 
 class TestCsv:

@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hivetrace_core import ConfigError, Model, ModelError, RunError, register_model, resume, run
+from hivetrace_core import (
+    ConfigError,
+    Messages,
+    Model,
+    ModelError,
+    ModelOptions,
+    ProviderModel,
+    RunError,
+    register_model,
+    resume,
+    run,
+)
 from hivetrace_core.registry import Registry
 from hivetrace_core.runs.events import ModelFinished, OutcomeRecorded, RunEvent, RunFinished, RunResult, RunStarted
 from hivetrace_core.runs.journal import Journal
@@ -34,9 +45,24 @@ class Patient(Model):
         return {"content": f"to {prompt}"}
 
 
+class MappedOptions(ModelOptions):
+    model: str = "m"
+    chart: Path
+
+
+class Mapped(ProviderModel[MappedOptions]):
+    """Takes a path."""
+
+    charts: ClassVar[list[str]] = []
+
+    async def complete(self, client: Any, messages: Messages) -> Mapping[str, Any]:
+        type(self).charts.append(str(self.options.chart))
+        return await Patient().ainvoke(messages[-1]["content"])
+
+
 @pytest.fixture
 def registry() -> Registry:
-    Patient.calls, Patient.fail = [], {}
+    Patient.calls, Patient.fail, Mapped.charts = [], {}, []
     registry = Registry()
     registry.register("patient", Patient)
     return registry
@@ -241,6 +267,29 @@ class TestConfigs:
 
         assert resume(folder, registry=registry).exit_code == 0
         assert all(b"a-secret-of-the-env" not in file.read_bytes() for file in folder.iterdir())
+
+    @pytest.mark.parametrize("from_file", [True, False])
+    def test_a_relative_path_among_params_means_the_same_in_the_copy(
+        self, registry: Registry, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, from_file: bool
+    ) -> None:
+        registry.register("mapped", Mapped)
+        monkeypatch.chdir(tmp_path)
+        model = "{name: mapped, params: {chart: here.map}}"
+        config.write_text(f"models: [{model}]\nprompts: [a, b]\noutput: {{dir: {tmp_path}}}\nrun: {{batch_size: 1}}\n")
+        given = {
+            "models": [{"name": "mapped", "params": {"chart": "here.map"}}],
+            "prompts": ["a", "b"],
+            "output": {"dir": tmp_path},
+            "run": {"batch_size": 1},
+        }
+        Patient.fail = {"b": "authentication"}
+        folder = run(config if from_file else given, registry=registry).folder
+        Patient.fail = {}
+        config.unlink()
+        monkeypatch.chdir("/")
+
+        assert resume(folder, registry=registry).exit_code == 0
+        assert set(Mapped.charts) == {str((config.parent if from_file else tmp_path) / "here.map")}
 
     def test_a_run_from_python_resumes_from_its_copy_or_from_a_mapping(
         self, registry: Registry, tmp_path: Path
