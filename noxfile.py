@@ -187,12 +187,7 @@ def bench_gpu(session: nox.Session) -> None:
     build = {"CMAKE_ARGS": os.environ.get("CMAKE_ARGS", "-DGGML_CUDA=on")}
     # Not from the cache, which has what was compiled for the CPU.
     session.install("--no-cache-dir", "-e", ".", "-e", str(NATIVE), env=build)
-    model = Path(session.create_tmp()) / "model.gguf"
-    if not model.exists():
-        session.run("python", "-m", "hivetrace_llamacpp.sample", str(model), "--size", "medium", "--quant", "q8_0")
-    script = NATIVE / "benchmarks" / "batching.py"
-    lines = "serial,ours-1,ours-8,ours-32"
-    session.run("python", str(script), str(model), "--gpu-layers", "-1", "--lines", lines, *session.posargs)
+    session.run("python", str(NATIVE / "benchmarks" / "gpu.py"), *session.posargs)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -23,7 +23,8 @@ _FLASH: Final = {None: -1, False: 0, True: 1}
 
 _Q4_0: Final = 2
 """As llama.h numbers it in `general.file_type`. Its CPU kernels take four rows at a time and the rest one by one, so
-that a step of three rows (or seven) costs more than one of four. For the others it was measured, and does not pay."""
+that a step of seven rows (with AVX-512 also one of three) costs more than one of eight. For the others it was
+measured, and does not pay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,11 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin to load, in the engine's thread; once."""
-        self._thread.start()
+        """Begin to load, in the engine's thread; once. Where there can be no thread, `opened` says so."""
+        try:
+            self._thread.start()
+        except RuntimeError as exc:  # the process may have no more of them
+            self._refuse(_broken(exc))
 
     @property
     def alive(self) -> bool:

@@ -48,17 +48,34 @@ class Lease:
         """The engine; a new one where the old one has failed."""
         with _lock:
             shared = self._shared
-        if shared is None or not shared.engine.alive:
-            self.release()
-            self._shared = shared = _acquire(self._settings)
-        return shared.engine
+        if shared is not None and shared.engine.alive:
+            return shared.engine
+        self._give_back(shared)
+        fresh = _acquire(self._settings)
+        with _lock:
+            if self._shared is None:
+                self._shared = fresh
+                return fresh.engine
+            winner = self._shared.engine
+        self._drop(fresh)  # another thread was faster
+        return winner
 
     def release(self) -> Engine | None:
         """Give the share back; the engine that nobody shares any more stops, and is returned."""
         with _lock:
-            shared, self._shared = self._shared, None
-            if shared is None:
+            shared = self._shared
+        return self._give_back(shared)
+
+    def _give_back(self, shared: _Shared | None) -> Engine | None:
+        """Give this share back, unless another thread has done so."""
+        with _lock:
+            if shared is None or self._shared is not shared:
                 return None
+            self._shared = None
+        return self._drop(shared)
+
+    def _drop(self, shared: _Shared) -> Engine | None:
+        with _lock:
             shared.leases -= 1
             if shared.leases:
                 return None

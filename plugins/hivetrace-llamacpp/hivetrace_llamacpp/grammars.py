@@ -62,9 +62,13 @@ def _check(grammar: str) -> None:
         raise ConfigError(
             f"grammar: at most {LONGEST} characters and {DEEPEST} nested groups, and no NUL character, can be read."
         )
+    try:
+        raw = grammar.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"grammar: character {exc.start + 1} is half of one (a lone surrogate).") from None
     lib = library()
     # Without a vocabulary it is only parsed; references to tokens (<...>) are then checked with the first prompt.
-    sampler = lib.llama_sampler_init_grammar(None, grammar.encode(), b"root")
+    sampler = lib.llama_sampler_init_grammar(None, raw, b"root")
     if sampler:
         lib.llama_sampler_free(sampler)
     elif "<" not in grammar:

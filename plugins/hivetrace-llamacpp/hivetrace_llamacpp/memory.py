@@ -50,4 +50,15 @@ def _free_in_group(folder: Path) -> int | None:
         used = int((folder / "memory.current").read_text("ascii"))
     except (OSError, ValueError):
         return None
-    return max(limit - used, 0)
+    return max(limit - used + _reclaimable(folder), 0)
+
+
+def _reclaimable(folder: Path) -> int:
+    """Bytes of files that were read and that the kernel drops first; they count as used."""
+    try:
+        for line in (folder / "memory.stat").read_text("ascii").splitlines():
+            if line.startswith("inactive_file "):
+                return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return 0

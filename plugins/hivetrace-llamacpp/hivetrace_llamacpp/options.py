@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -116,6 +117,10 @@ class LlamaCppOptions(ModelOptions):
     def _expand(cls, value: Path) -> Path:
         if "\0" in str(value):
             raise ValueError("model_path has a NUL character, which no file's name has")
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:
+            raise ValueError("model_path has characters that no file's name can have here") from None
         try:
             return value.expanduser()
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""Chat templates: programs in Jinja that come with a model, so they run in a sandbox, and not for ever."""
+"""Chat templates: programs in Jinja that come with a model, so they run in a sandbox and a bounded number of turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from hivetrace_core import ConfigError
 
 MOST_TURNS: Final = 200_000
-"""Turns of all loops of one rendering; a conversation needs a few for each message."""
+"""Turns of all loops of one rendering, and calls of macros; a conversation needs a few for each message."""
 
 LONGEST: Final = 50_000_000
 """Characters that a repeated text may have."""
@@ -46,8 +46,8 @@ class ChatTemplate:
             for loop in list(tree.find_all(nodes.For)):
                 loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
             code = environment.compile(tree, filename="<chat template>")
-        except (TemplateSyntaxError, RecursionError) as exc:
-            where = f"line {exc.lineno}: {exc.message}" if isinstance(exc, TemplateSyntaxError) else "it nests too deep"
+        except Exception as exc:  # noqa: BLE001  # the compiler runs Python's own, and computes what is constant
+            where = _where(exc)
             raise ConfigError(f"The chat template is not valid Jinja: {where}.") from None
         self._template = Template.from_code(environment, code, environment.make_globals(None))
         # The names that templates are written for, as Hugging Face's libraries and llama-cpp-python have them.
@@ -74,14 +74,21 @@ class ChatTemplate:
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "+"})
+
+    def call(self, context: Context, called: Any, /, *args: Any, **options: Any) -> Any:
+        """Count what macros and recursive loops do, too."""
+        _spend()
+        return super().call(context, called, *args, **options)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Refuse products that would fill the memory."""
+        """Refuse products and sums that would fill the memory."""
         texts = [one for one in (left, right) if isinstance(one, str | list | tuple)]
         times = [one for one in (left, right) if isinstance(one, int)]
         if operator == "**":
             too_large = len(times) == 2 and abs(left).bit_length() * right > 10_000
+        elif operator == "+":
+            too_large = len(texts) == 2 and len(left) + len(right) > LONGEST
         else:
             too_large = bool(texts and times) and len(texts[0]) * times[0] > LONGEST
         if too_large:
@@ -105,12 +112,22 @@ _COUNTED: Final = "counted turns"  # no template can name it
 
 @pass_context
 def _counted(_context: Context, values: Iterable[Any]) -> Iterator[Any]:
-    turns = _turns.get()
     for value in values:
-        turns[0] -= 1
-        if turns[0] < 0:
-            raise TemplateRuntimeError(f"its loops take more than {MOST_TURNS} turns")
+        _spend()
         yield value
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, TemplateSyntaxError):
+        return f"line {error.lineno}: {error.message}"
+    return "it nests too deep" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+
+
+def _spend() -> None:
+    turns = _turns.get()
+    turns[0] -= 1
+    if turns[0] < 0:
+        raise TemplateRuntimeError(f"its loops and calls take more than {MOST_TURNS} turns")
 
 
 def _refuse(message: str) -> None:

@@ -34,6 +34,46 @@ async def reached(condition: Callable[[], bool]) -> bool:
     return False
 
 
+def test_an_engine_whose_thread_cannot_start_fails_its_prompts_and_the_next_one_may_work(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    model = make()
+    with monkeypatch.context() as patched:
+        patched.setattr("hivetrace_llamacpp.engine.threading.Thread.start", refuse)
+        with pytest.raises(ModelError, match="can't start new thread"):
+            asyncio.run(model.ainvoke("one"))
+
+    assert model.invoke("two")["content"]
+    model.close()
+    assert not engines._engines
+
+
+def test_threads_that_find_a_dead_engine_share_one_new_one(make: Make) -> None:
+    lease = make().make_client()
+    lease.engine.stop()
+    lease.engine.join(10)
+    together = threading.Barrier(8)
+    found: list[Engine] = []
+
+    def look() -> None:
+        together.wait()
+        found.append(lease.engine)
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(map(id, found))) == 1
+    assert [shared.leases for shared in engines._engines.values()] == [1]
+    lease.release()
+    assert not engines._engines
+
+
 def test_a_cancelled_prompt_gives_its_slot_to_the_next(make: Make) -> None:
     model = make(batch_size=1, n_ctx=4096, max_tokens=4000)
 

@@ -184,6 +184,8 @@ def test_the_free_memory_is_what_the_system_and_its_container_leave(tmp_path: Pa
     (group / "memory.max").write_text("3000000\n")
     (group / "memory.current").write_text("1000000\n")
     assert memory.available(meminfo, group) == 2_000_000
+    (group / "memory.stat").write_text("anon 5\ninactive_file 300000\nactive_file 7\n")
+    assert memory.available(meminfo, group) == 2_300_000
     (group / "memory.max").write_text("max\n")
     assert memory.available(meminfo, group) == 5000 * 1024
 

@@ -212,6 +212,15 @@ def test_a_model_without_a_template_asks_for_a_format(llama_cpp: Any, tmp_path: 
         ("{{ 'a' * 10 ** 9 }}", "far too large"),
         ("{{ 10 ** (10 ** 9) }}", "far too large"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+        ("{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}", "turns"),
+        (
+            "{% for x in [1] recursive %}{% if loop.depth < 60 %}{{ loop([1, 2]) }}{% endif %}{% endfor %}",
+            f"{MOST_TURNS} turns",
+        ),
+        (
+            "{% set n = namespace(x='a') %}{% for _ in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+            "far too large",
+        ),
         ("{{ messages.__class__.__mro__ }}", "unsafe"),
         ("{{ messages.append(1) }}", "unsafe"),
     ],
@@ -225,6 +234,26 @@ def test_a_template_that_fails_or_runs_away_fails_its_prompts_only(make: Make, t
     assert words in responses[0]["error"]["message"]
     with pytest.raises(ModelError, match="chat template refuses"):
         model.invoke("three")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "".join(f"{{% for a{n} in [1] %}}" for n in range(25)) + "{% endfor %}" * 25,
+        "{{ " + "9" * 5000 + " }}",
+    ],
+    ids=["nested", "digits"],
+)
+def test_what_python_does_not_compile_is_no_template_either(make: Make, template: str) -> None:
+    with pytest.raises(ConfigError, match="not valid Jinja"):
+        make(chat_template=template).batch(["one", "two"])
+
+
+def test_half_a_character_in_a_path_or_a_grammar_is_named(make: Make) -> None:
+    with pytest.raises(ConfigError, match="no file's name can have"):
+        make(model_path="\ud800.gguf")
+    with pytest.raises(ConfigError, match="character 11 is half of one"):
+        make(grammar='root ::= "\ud800"').batch(["one"])
 
 
 def test_templates_have_what_they_are_written_for() -> None:
